@@ -1,0 +1,144 @@
+// What the control plane pushes and the dataplane obeys: one snapshot of listeners, services and endpoints, and the
+// messages around it. Plain values; the JSON form is in feed_json.h, the framing in feed_frame.h.
+// Protocol: docs/reference/feed.md.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <variant>
+#include <vector>
+
+namespace ringway::api {
+
+enum class Protocol : uint8_t { kHttp, kTcp };
+enum class Balance : uint8_t { kRoundRobin, kLeastRequests, kRandomOfTwo };
+
+// kReady may get requests. kDraining gets no new ones, what is in flight ends in peace. kDown is known and shown, and gets none.
+enum class EndpointState : uint8_t { kReady, kDraining, kDown };
+
+// One instance of a service. `id` is unique within the service ("NODE/SERVICE_ID"); `generation` changes whenever the
+// same id becomes another instance (new address, new container), so that connections are never carried over.
+struct Endpoint {
+  std::string id;
+  uint64_t generation = 0;
+  std::string address;  // IPv4 or IPv6 literal, never a name
+  uint16_t port = 0;
+  uint32_t weight = 1;  // 1..256
+  EndpointState state = EndpointState::kReady;
+  std::string reason;  // why it is not ready, in words for the stats page; empty when ready
+  bool operator==(const Endpoint&) const = default;
+};
+
+// Milliseconds. Zero is refused by the config; every wait has an end.
+struct Timeouts {
+  uint32_t connect_ms = 2000;      // TCP connect to an endpoint
+  uint32_t response_ms = 60000;    // request sent -> first byte of the response
+  uint32_t idle_ms = 60000;        // no byte moved while a body or a TCP stream is under way
+  uint32_t tunnel_ms = 3600000;    // no byte moved in an upgraded (WebSocket) session
+  uint32_t upstream_idle_ms = 2000;  // a pooled upstream unused for this long is closed; below the endpoint's own (Apache: 5 s)
+  bool operator==(const Timeouts&) const = default;
+};
+
+struct Service {
+  std::string name;
+  Balance balance = Balance::kRoundRobin;
+  Timeouts timeouts;
+  uint32_t upstreams_idle_max = 32;  // pooled idle connections per endpoint, over all workers
+  uint32_t retries_max = 2;          // further endpoints tried when one fails before its first response byte
+  uint32_t retry_after_s = 1;        // Retry-After of the 503 when no endpoint is ready
+  std::vector<Endpoint> endpoints;   // sorted by id
+  bool operator==(const Service&) const = default;
+};
+
+// First matching host (exact, then any), then the longest matching path prefix.
+struct Route {
+  std::string host;  // lower case, no port; empty matches any
+  std::string path;  // prefix, whole segments; empty matches any
+  std::string service;
+  bool operator==(const Route&) const = default;
+};
+
+struct Listener {
+  std::string name;
+  std::string bind;  // "ADDRESS:PORT", "[ADDRESS]:PORT"
+  Protocol protocol = Protocol::kHttp;
+  std::vector<Route> routes;  // kTcp: exactly one, host and path empty
+  uint32_t head_timeout_ms = 10000;   // first byte of a request head -> its last byte, in total
+  uint32_t client_idle_ms = 60000;    // keep-alive: end of a response -> first byte of the next request
+  uint32_t head_bytes_max = 16384;    // request line and headers; 431 beyond; at most 16384
+  uint32_t target_bytes_max = 8192;   // request target; 414 beyond
+  std::vector<std::string> trusted_proxies;  // CIDR; their X-Forwarded-* are kept, anyone else's replaced
+  bool operator==(const Listener&) const = default;
+};
+
+struct Stats {
+  std::string bind = "0.0.0.0:9000";
+  std::string user = "admin";
+  std::string password = "admin";
+  bool operator==(const Stats&) const = default;
+};
+
+// `epoch` names one control plane's life (random at its first start, kept in data_dir); versions grow within an epoch.
+struct Snapshot {
+  std::string epoch;
+  uint64_t version = 0;
+  std::vector<Listener> listeners;  // sorted by name
+  std::vector<Service> services;    // sorted by name
+  Stats stats;
+  uint32_t sessions_max = 0;            // per dataplane; 0: from the limit of open files
+  uint32_t shutdown_timeout_ms = 30000;  // SIGTERM: time for requests in flight to end
+  bool operator==(const Snapshot&) const = default;
+};
+
+// Changes of endpoints from one version to the next. Whatever else changes (config) travels as a whole Snapshot.
+struct ServiceDelta {
+  std::string service;
+  std::vector<Endpoint> upserted;
+  std::vector<std::string> removed;  // endpoint ids
+  bool operator==(const ServiceDelta&) const = default;
+};
+struct Delta {
+  std::string epoch;
+  uint64_t from_version = 0;
+  uint64_t version = 0;
+  std::vector<ServiceDelta> services;
+  bool operator==(const Delta&) const = default;
+};
+
+// dataplane -> control plane, once after connecting. A zero version asks for a whole snapshot, as does a foreign epoch.
+struct Hello {
+  uint32_t protocol = 1;
+  int64_t pid = 0;
+  uint32_t workers = 0;
+  std::string epoch;
+  uint64_t version = 0;
+  bool operator==(const Hello&) const = default;
+};
+struct Ack {
+  uint64_t version = 0;
+  bool operator==(const Ack&) const = default;
+};
+// The snapshot was not taken; what ran before goes on running.
+struct Refuse {
+  uint64_t version = 0;
+  std::string reason;
+  bool operator==(const Refuse&) const = default;
+};
+// What is still in flight on endpoints that drain or have left: sent after each Ack and then whenever it changed, at most
+// every 50 ms, until it is zero for all.
+struct InFlight {
+  std::string service;
+  std::string endpoint;
+  uint64_t generation = 0;
+  uint64_t exchanges = 0;
+  bool operator==(const InFlight&) const = default;
+};
+struct Report {
+  uint64_t version = 0;
+  std::vector<InFlight> draining;
+  bool operator==(const Report&) const = default;
+};
+
+using Message = std::variant<Hello, Snapshot, Delta, Ack, Refuse, Report>;
+
+}  // namespace ringway::api

@@ -1,0 +1,27 @@
+// The only memory a worker shares with other threads: a mailbox for maps, a stop order, and its counters.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+
+#include "dataplane/core/backend_map.h"
+#include "dataplane/core/counters.h"
+
+namespace ringway::dp {
+
+struct WorkerShared {
+  // Mailbox. feed/ stores a map (an older one not yet taken is simply replaced) and wakes the worker; the worker takes it
+  // with exchange(nullptr). feed/ owns the map and frees it when every worker's map_version has passed it.
+  std::atomic<const BackendMap*> next_map{nullptr};
+  // Version the worker runs; stored after the swap is complete, idle upstreams of endpoints that left included.
+  std::atomic<uint64_t> map_version{0};
+  // Milliseconds the worker may take to end what is in flight; set once, before `stop`.
+  std::atomic<uint32_t> stop_timeout_ms{30000};
+  // Graceful stop: no new sessions, idle ones closed, requests in flight finished, then Run() returns.
+  std::atomic<bool> stop{false};
+  // Set by the worker when Run() is about to return.
+  std::atomic<bool> stopped{false};
+  CounterTable counters;
+};
+
+}  // namespace ringway::dp
