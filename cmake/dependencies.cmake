@@ -1,6 +1,8 @@
 # Third-party libraries as targets, one name each, headers as system headers.
 find_package(PkgConfig REQUIRED)
 find_package(Threads REQUIRED)
+# Static Boost: the sidecar links fully static, and programs run on hosts without Boost installed.
+set(Boost_USE_STATIC_LIBS ON)
 find_package(Boost 1.81 REQUIRED COMPONENTS json)
 find_package(absl REQUIRED)
 find_package(spdlog REQUIRED)

@@ -1,0 +1,113 @@
+// Deltas between two snapshots: made by the control plane, applied by the dataplane. Both sides keep endpoints sorted by
+// id, so a delta is one merge per service. A delta that does not fit leaves the snapshot as it was.
+#include <algorithm>
+#include <map>
+#include <string_view>
+#include <utility>
+
+#include "absl/status/status.h"
+#include "absl/strings/str_cat.h"
+#include "common/api/feed_json.h"
+
+namespace ringway::api {
+namespace {
+
+bool SameButEndpoints(const Service& a, const Service& b) {
+  return a.name == b.name && a.balance == b.balance && a.timeouts == b.timeouts &&
+         a.upstreams_idle_max == b.upstreams_idle_max && a.retries_max == b.retries_max &&
+         a.retry_after_s == b.retry_after_s;
+}
+
+bool SameButServices(const Snapshot& a, const Snapshot& b) {
+  return a.listeners == b.listeners && a.stats == b.stats && a.sessions_max == b.sessions_max &&
+         a.shutdown_timeout_ms == b.shutdown_timeout_ms;
+}
+
+using EndpointById = std::map<std::string_view, const Endpoint*>;
+
+EndpointById ById(const std::vector<Endpoint>& endpoints) {
+  EndpointById by_id;
+  for (const Endpoint& endpoint : endpoints) by_id[endpoint.id] = &endpoint;
+  return by_id;
+}
+
+ServiceDelta Difference(const Service& before, const Service& after) {
+  ServiceDelta delta;
+  delta.service = after.name;
+  const EndpointById old_by_id = ById(before.endpoints);
+  const EndpointById new_by_id = ById(after.endpoints);
+  for (const auto& [id, endpoint] : new_by_id) {
+    auto old = old_by_id.find(id);
+    if (old == old_by_id.end() || *old->second != *endpoint) delta.upserted.push_back(*endpoint);
+  }
+  for (const auto& [id, endpoint] : old_by_id) {
+    if (!new_by_id.contains(id)) delta.removed.push_back(endpoint->id);
+  }
+  return delta;
+}
+
+absl::StatusOr<std::vector<Endpoint>> Applied(const ServiceDelta& delta, const Service& service) {
+  std::map<std::string, Endpoint> by_id;
+  for (const Endpoint& endpoint : service.endpoints) by_id.emplace(endpoint.id, endpoint);
+  for (const std::string& id : delta.removed) {
+    if (by_id.erase(id) == 0) {
+      return absl::FailedPreconditionError(absl::StrCat("the delta removes endpoint ", id,
+                                                        " of service ", service.name,
+                                                        ", which is not there"));
+    }
+  }
+  for (const Endpoint& endpoint : delta.upserted) by_id[endpoint.id] = endpoint;
+  std::vector<Endpoint> endpoints;
+  endpoints.reserve(by_id.size());
+  for (auto& [id, endpoint] : by_id) endpoints.push_back(std::move(endpoint));
+  return endpoints;
+}
+
+}  // namespace
+
+absl::Status ApplyDelta(const Delta& delta, Snapshot& snapshot) {
+  if (delta.epoch != snapshot.epoch || delta.from_version != snapshot.version) {
+    return absl::FailedPreconditionError(
+        absl::StrCat("the delta starts from version ", delta.from_version, " of epoch ", delta.epoch,
+                     ", here is version ", snapshot.version, " of epoch ", snapshot.epoch));
+  }
+  // Everything is worked out before anything is changed.
+  std::vector<std::pair<Service*, std::vector<Endpoint>>> changes;
+  for (const ServiceDelta& change : delta.services) {
+    auto service = std::find_if(snapshot.services.begin(), snapshot.services.end(),
+                                [&](const Service& s) { return s.name == change.service; });
+    if (service == snapshot.services.end()) {
+      return absl::FailedPreconditionError(
+          absl::StrCat("the delta changes service ", change.service, ", which is not there"));
+    }
+    absl::StatusOr<std::vector<Endpoint>> endpoints = Applied(change, *service);
+    if (!endpoints.ok()) return endpoints.status();
+    changes.emplace_back(&*service, *std::move(endpoints));
+  }
+  for (auto& [service, endpoints] : changes) service->endpoints = std::move(endpoints);
+  snapshot.version = delta.version;
+  return absl::OkStatus();
+}
+
+absl::StatusOr<Delta> MakeDelta(const Snapshot& before, const Snapshot& after) {
+  if (before.epoch != after.epoch) {
+    return absl::FailedPreconditionError("the epochs differ, a whole snapshot has to travel");
+  }
+  if (!SameButServices(before, after) ||
+      !std::equal(before.services.begin(), before.services.end(), after.services.begin(),
+                  after.services.end(), SameButEndpoints)) {
+    return absl::FailedPreconditionError(
+        "more than endpoints changed, a whole snapshot has to travel");
+  }
+  Delta delta;
+  delta.epoch = after.epoch;
+  delta.from_version = before.version;
+  delta.version = after.version;
+  for (size_t i = 0; i < after.services.size(); ++i) {
+    if (before.services[i].endpoints == after.services[i].endpoints) continue;
+    delta.services.push_back(Difference(before.services[i], after.services[i]));
+  }
+  return delta;
+}
+
+}  // namespace ringway::api
