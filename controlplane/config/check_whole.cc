@@ -1,0 +1,76 @@
+// Checks over the whole file. Paths point at the second of two things that do not go together.
+#include <algorithm>
+
+#include "controlplane/config/net_names.h"
+#include "controlplane/config/sections.h"
+
+namespace ringway::cp {
+namespace {
+
+struct NamedBind {
+  std::string path;
+  std::string bind;
+};
+
+void CheckPorts(Diagnostics& diagnostics, const Config& config) {
+  std::vector<NamedBind> binds = {{"catalog.listen", config.catalog.listen}, {"stats.bind", config.stats.bind}};
+  for (size_t i = 0; i < config.listeners.size(); ++i) {
+    binds.push_back({JoinPath("listeners", i) + ".bind", config.listeners[i].bind});
+  }
+  // Defaults first, so that the complaint stands at what the file says.
+  std::stable_partition(binds.begin(), binds.end(), [&](const NamedBind& bind) { return !diagnostics.Given(bind.path); });
+  for (size_t i = 0; i < binds.size(); ++i) {
+    for (size_t j = 0; j < i; ++j) {
+      if (!BindsClash(binds[i].bind, binds[j].bind)) continue;
+      diagnostics.Error(binds[i].path, "\"" + binds[i].bind + "\" clashes with " + binds[j].path + " \"" + binds[j].bind + "\"; wanted a port of its own");
+    }
+  }
+}
+
+void CheckListenerNames(Diagnostics& diagnostics, const Config& config) {
+  for (size_t i = 0; i < config.listeners.size(); ++i) {
+    for (size_t j = 0; j < i; ++j) {
+      if (config.listeners[i].name.empty() || config.listeners[i].name != config.listeners[j].name) continue;
+      diagnostics.Error(JoinPath("listeners", i) + ".name", "\"" + config.listeners[i].name + "\" is the name of " + JoinPath("listeners", j) + " too; wanted a name of its own");
+    }
+  }
+}
+
+bool IsRoutedTo(const Config& config, const std::string& service) {
+  return std::any_of(config.listeners.begin(), config.listeners.end(), [&](const api::Listener& listener) {
+    return std::any_of(listener.routes.begin(), listener.routes.end(), [&](const api::Route& route) { return route.service == service; });
+  });
+}
+
+}  // namespace
+
+std::optional<HealthCheck> DefaultHealthCheck(const Config& config, const std::string& service) {
+  for (const api::Listener& listener : config.listeners) {
+    if (listener.protocol != api::Protocol::kHttp) continue;
+    for (const api::Route& route : listener.routes) {
+      if (route.service != service) continue;
+      HealthCheck check;
+      check.type = HealthCheck::Type::kTcp;
+      return check;
+    }
+  }
+  return std::nullopt;
+}
+
+void CheckWhole(Diagnostics& diagnostics, Config& config) {
+  CheckListenerNames(diagnostics, config);
+  CheckPorts(diagnostics, config);
+  for (const auto& [name, service] : config.services) {
+    if (!IsRoutedTo(config, name)) diagnostics.WarningAtKey(JoinPath("services", name), "no listener routes to this service");
+  }
+  for (const api::Listener& listener : config.listeners) {
+    for (const api::Route& route : listener.routes) {
+      if (route.service.empty() || config.services.count(route.service) != 0) continue;
+      ServiceConfig& service = config.services[route.service];
+      service.settings.name = route.service;
+      service.health_check = DefaultHealthCheck(config, route.service);
+    }
+  }
+}
+
+}  // namespace ringway::cp

@@ -1,0 +1,26 @@
+// One reader a section of ringway.json. Each notes what is wrong in the diagnostics and goes on, so that all errors show at once.
+#pragma once
+
+#include <boost/json/fwd.hpp>
+#include <string>
+#include <string_view>
+
+#include "controlplane/config/config.h"
+#include "controlplane/config/diagnostics.h"
+
+namespace ringway::cp {
+
+// RINGWAY_CATALOG counts when the file has no "catalog" section.
+void ReadCatalog(const boost::json::value& value, const std::string& path, Diagnostics& diagnostics, CatalogConfig& out);
+api::Listener ReadListener(const boost::json::value& value, const std::string& path, Diagnostics& diagnostics);
+ServiceConfig ReadService(std::string_view name, const boost::json::value& value, const std::string& path, Diagnostics& diagnostics);
+void ReadStats(const boost::json::value& value, const std::string& path, Diagnostics& diagnostics, api::Stats& out);
+
+// What only the whole file can tell: names given twice, ports that clash. Also gives each service that is routed to but not
+// described its defaults, and warns of those described but routed to by nobody.
+void CheckWhole(Diagnostics& diagnostics, Config& config);
+
+// The check a service has when its section has no "health_check".
+std::optional<HealthCheck> DefaultHealthCheck(const Config& config, const std::string& service);
+
+}  // namespace ringway::cp

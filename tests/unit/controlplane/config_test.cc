@@ -1,0 +1,201 @@
+// ringway.json: what a good file gives, and what each wrong one is told.
+#include "controlplane/config/load.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <string>
+
+#include "controlplane/config/default_config.h"
+
+namespace ringway::cp {
+namespace {
+
+using testing::HasSubstr;
+
+Loaded Good(std::string_view text) {
+  auto loaded = ParseConfig(text, "f.json", "");
+  EXPECT_TRUE(loaded.ok()) << loaded.status();
+  return loaded.ok() ? *loaded : Loaded{};
+}
+
+std::string Errors(std::string_view text) {
+  const auto loaded = ParseConfig(text, "f.json", "");
+  EXPECT_FALSE(loaded.ok());
+  return std::string(loaded.status().message());
+}
+
+constexpr char kDesignExample[] = R"({ // ringway.json: all a first user needs
+  "catalog":   { "type": "embedded", "listen": "0.0.0.0:8500", "data_dir": "/var/lib/ringway" },
+  // or        { "type": "consul", "address": "http://consul:8500" }
+  "listeners": [
+    { "name": "web",   "bind": "0.0.0.0:80",   "protocol": "http", "routes": [ { "service": "web" } ] },
+    { "name": "mysql", "bind": "0.0.0.0:3306", "protocol": "tcp",  "service": "mysql" } ],
+  "services":  { "web": { "balance": "round_robin",
+                          "health_check": { "method": "HEAD", "path": "/", "host": "localhost", "interval": "2s", "rise": 2, "fall": 3 } } },
+  "stats":     { "bind": "0.0.0.0:9000", "user": "admin", "password": "admin" } }
+)";
+
+TEST(Config, ReadsTheExampleOfTheDesign) {
+  const Loaded loaded = Good(kDesignExample);
+  const Config& config = loaded.config;
+  ASSERT_EQ(config.listeners.size(), 2u);
+  EXPECT_EQ(config.listeners[0].name, "mysql");
+  EXPECT_EQ(config.listeners[0].protocol, api::Protocol::kTcp);
+  EXPECT_EQ(config.listeners[0].routes, (std::vector<api::Route>{{"", "", "mysql"}}));
+  EXPECT_EQ(config.listeners[1].bind, "0.0.0.0:80");
+  EXPECT_EQ(config.services.at("web").health_check, HealthCheck{});
+  EXPECT_EQ(config.services.at("mysql").health_check, std::nullopt);
+  EXPECT_EQ(config.services.at("mysql").settings.name, "mysql");
+  EXPECT_TRUE(loaded.warnings.empty());
+}
+
+TEST(Config, WithNoFileOneServiceWorks) {
+  const auto loaded = ParseConfig(kDefaultConfig, std::string(kDefaultConfigName), "");
+  ASSERT_TRUE(loaded.ok()) << loaded.status();
+  EXPECT_EQ(loaded->config.catalog, (CatalogConfig{"0.0.0.0:8500", "/var/lib/ringway"}));
+  ASSERT_EQ(loaded->config.listeners.size(), 1u);
+  EXPECT_EQ(loaded->config.listeners[0].bind, "0.0.0.0:80");
+  EXPECT_EQ(loaded->config.listeners[0].routes[0].service, "web");
+  EXPECT_EQ(loaded->config.stats.bind, "0.0.0.0:9000");
+  EXPECT_EQ(loaded->config.services.at("web").health_check->type, HealthCheck::Type::kTcp);
+}
+
+TEST(Config, TheEnvironmentNamesACatalogOnlyWhereTheFileDoesNot) {
+  const auto refused = ParseConfig(kDefaultConfig, "f.json", "http://consul:8500");
+  ASSERT_FALSE(refused.ok());
+  EXPECT_THAT(std::string(refused.status().message()), HasSubstr("catalog.type: \"consul\" is not supported by this version; wanted \"embedded\""));
+  EXPECT_TRUE(ParseConfig(kDesignExample, "f.json", "http://consul:8500").ok());
+}
+
+TEST(Config, ReadsEverythingAnOperatorMaySet) {
+  const Config config = Good(R"({
+    "listeners": [ { "name": "w", "bind": "[::]:80", "head_timeout": "5s", "client_idle": "30s", "head_bytes_max": 8192, "target_bytes_max": 4096,
+        "trusted_proxies": ["10.0.0.0/8", "::1"], "routes": [ { "host": "Example.ORG", "path": "/api/", "service": "api" }, { "path": "/", "service": "web" } ] } ],
+    "services": {
+      "api": { "balance": "least_requests", "retries_max": 0, "upstreams_idle_max": 0, "retry_after": "3s",
+        "timeouts": { "connect": "1s", "response": "2s", "idle": "3s", "tunnel": "4s", "upstream_idle": "1500ms" },
+        "health_check": { "type": "tcp", "port": 81, "interval": "5s", "timeout": "1s", "rise": 1, "fall": 1 } },
+      "web": { "balance": "random_of_two", "endpoints": [ "10.0.0.5:80", { "address": "[fd00::1]:8080", "weight": 3 } ],
+        "health_check": { "method": "GET", "path": "/ok", "host": "a", "expect_status": "2xx, 301,400-404" } } },
+    "limits": { "sessions_max": 1000 }, "shutdown_timeout": "1m", "run_dir": "/tmp/x", })").config;
+  const api::Listener& listener = config.listeners[0];
+  EXPECT_EQ(listener.head_timeout_ms, 5000u);
+  EXPECT_EQ(listener.client_idle_ms, 30000u);
+  EXPECT_EQ(listener.head_bytes_max, 8192u);
+  EXPECT_EQ(listener.target_bytes_max, 4096u);
+  EXPECT_EQ(listener.trusted_proxies, (std::vector<std::string>{"10.0.0.0/8", "::1"}));
+  EXPECT_EQ(listener.routes, (std::vector<api::Route>{{"example.org", "/api", "api"}, {"", "", "web"}}));
+  const ServiceConfig& api = config.services.at("api");
+  EXPECT_EQ(api.settings.balance, api::Balance::kLeastRequests);
+  EXPECT_EQ(api.settings.timeouts, (api::Timeouts{1000, 2000, 3000, 4000, 1500}));
+  EXPECT_EQ(api.settings.retries_max, 0u);
+  EXPECT_EQ(api.settings.retry_after_s, 3u);
+  EXPECT_EQ(api.health_check->port, 81);
+  const ServiceConfig& web = config.services.at("web");
+  EXPECT_EQ(web.endpoints, (std::vector<StaticEndpoint>{{"10.0.0.5", 80, 1}, {"fd00::1", 8080, 3}}));
+  EXPECT_EQ(web.health_check->expect_status, (std::vector<StatusRange>{{200, 299}, {301, 301}, {400, 404}}));
+  EXPECT_EQ(config.sessions_max, 1000u);
+  EXPECT_EQ(config.shutdown_timeout_ms, 60000u);
+  EXPECT_EQ(config.run_dir, "/tmp/x");
+}
+
+TEST(Config, AHealthCheckCanBeTurnedOff) {
+  const Config config = Good(R"({"listeners": [{"name": "w", "bind": "0.0.0.0:80", "service": "web"}], "services": {"web": {"health_check": false}}})").config;
+  EXPECT_EQ(config.services.at("web").health_check, std::nullopt);
+}
+
+TEST(Config, AServiceNoListenerNamesIsAWarning) {
+  const Loaded loaded = Good("{\"listeners\": [{\"name\": \"w\", \"bind\": \"0.0.0.0:80\", \"service\": \"web\"}],\n \"services\": {\"wbe\": {}}}");
+  EXPECT_THAT(loaded.warnings, testing::ElementsAre("f.json:2:15 services.wbe: no listener routes to this service"));
+}
+
+TEST(Config, ShowsEveryErrorAtOnceInTheOrderOfTheFile) {
+  const std::string errors = Errors(R"({
+  "listners": [],
+  "listeners": [
+    { "name": "a", "bind": "0.0.0.0:80", "service": "web", "head_timeout": 5 },
+    { "name": "a", "bind": "127.0.0.1:80", "routes": [] } ],
+  "stats": { "bind": "0.0.0.0:8500" } })");
+  EXPECT_EQ(errors,
+            "f.json:2:3 listners: unknown key \"listners\"; did you mean \"listeners\"?\n"
+            "f.json:4:76 listeners[0].head_timeout: wanted a duration with its unit in quotes, got the number 5; write \"5s\" for seconds or \"5ms\" for milliseconds\n"
+            "f.json:5:15 listeners[1].name: \"a\" is the name of listeners[0] too; wanted a name of its own\n"
+            "f.json:5:28 listeners[1].bind: \"127.0.0.1:80\" clashes with listeners[0].bind \"0.0.0.0:80\"; wanted a port of its own\n"
+            "f.json:5:54 listeners[1].routes: a listener that leads nowhere; wanted at least one route\n"
+            "f.json:6:22 stats.bind: \"0.0.0.0:8500\" clashes with catalog.listen \"0.0.0.0:8500\"; wanted a port of its own");
+}
+
+struct Wrong {
+  const char* text;
+  const char* message;
+};
+class WrongConfig : public testing::TestWithParam<Wrong> {};
+
+TEST_P(WrongConfig, IsToldWhereAndWhatWasWanted) { EXPECT_THAT(Errors(GetParam().text), HasSubstr(GetParam().message)); }
+
+#define LISTENER "\"listeners\": [{\"name\": \"w\", \"bind\": \"0.0.0.0:80\", \"service\": \"web\"}]"
+INSTANTIATE_TEST_SUITE_P(
+    Syntax, WrongConfig,
+    testing::Values(Wrong{"{\n \"listeners\" [] }", "f.json:2:14 listeners: wanted ':' after the key"},
+                    Wrong{"{ \"limits\": { \"sessions_max\": 1x } }", "f.json:1:32 (file): wanted JSON"},
+                    Wrong{"[]", "f.json:1:1 (file): wanted an object, got an array"}, Wrong{"{}", "listeners: wanted at least one listener"},
+                    Wrong{"{ \"stats\": {}, \"stats\": {} }", "f.json:1:16 stats: wanted a key only once"}));
+INSTANTIATE_TEST_SUITE_P(
+    Listeners, WrongConfig,
+    testing::Values(Wrong{R"({"listeners": [5]})", "f.json:1:16 listeners[0]: wanted an object, got the number 5"},
+                    Wrong{R"({"listeners": [{"bind": "0.0.0.0:80", "service": "w"}]})", "listeners[0]: wanted a \"name\""},
+                    Wrong{R"({"listeners": [{"name": "w", "service": "w"}]})", "listeners[0]: wanted a \"bind\""},
+                    Wrong{R"({"listeners": [{"name": "w", "bind": "80", "service": "w"}]})", "f.json:1:38 listeners[0].bind: wanted \"ADDRESS:PORT\""},
+                    Wrong{R"({"listeners": [{"name": "w", "bind": "localhost:80", "service": "w"}]})", "got \"localhost:80\""},
+                    Wrong{R"({"listeners": [{"name": "w", "bind": "0.0.0.0:70000", "service": "w"}]})", "a port from 1 to 65535"},
+                    Wrong{R"({"listeners": [{"name": "w", "bind": "0.0.0.0:80", "protocol": "htp", "service": "w"}]})",
+                          "protocol: wanted \"http\" or \"tcp\", got \"htp\"; did you mean \"http\"?"},
+                    Wrong{R"({"listeners": [{"name": "w", "bind": "0.0.0.0:80"}]})", "leads nowhere"},
+                    Wrong{R"({"listeners": [{"name": "w", "bind": "0.0.0.0:80", "protocol": "tcp", "routes": [{"service": "a"}]}]})",
+                          "a tcp listener has no routes"},
+                    Wrong{R"({"listeners": [{"name": "w", "bind": "0.0.0.0:80", "routes": [{"path": "/x"}]}]})", "routes[0]: wanted a \"service\""},
+                    Wrong{R"({"listeners": [{"name": "w", "bind": "0.0.0.0:80", "routes": [{"service": ""}]}]})", "wanted the name of a service"},
+                    Wrong{R"({"listeners": [{"name": "w", "bind": "0.0.0.0:80", "routes": [{"service": "a"}, {"service": "b"}]}]})",
+                          "routes[1]: the same host and path as listeners[0].routes[0]"},
+                    Wrong{R"({"listeners": [{"name": "w", "bind": "0.0.0.0:80", "service": "w", "head_bytes_max": 99999}]})",
+                          "wanted an integer from 1024 to 16384, got the number 99999"},
+                    Wrong{R"({"listeners": [{"name": "w", "bind": "0.0.0.0:80", "service": "w", "trusted_proxies": ["10.0.0.0/33"]}]})",
+                          "trusted_proxies[0]: wanted an address or network"},
+                    Wrong{R"({"listeners": [{"name": "w", "bind": "0.0.0.0:8500", "service": "w"}]})", "clashes with"}));
+INSTANTIATE_TEST_SUITE_P(
+    Services, WrongConfig,
+    testing::Values(Wrong{"{" LISTENER R"(, "services": {"web": {"balanc": "x"}}})", "unknown key \"balanc\"; did you mean \"balance\"?"},
+                    Wrong{"{" LISTENER R"(, "services": {"web": {"zzz": 1}}})", "unknown key \"zzz\"; wanted one of balance, timeouts, retries_max"},
+                    Wrong{"{" LISTENER R"(, "services": {"web": {"timeouts": {"connect": "0s"}}}})", "services.web.timeouts.connect: wanted a duration from 10ms to 24h, got \"0s\""},
+                    Wrong{"{" LISTENER R"(, "services": {"web": {"retries_max": -1}}})", "wanted an integer from 0 to 16, got the number -1"},
+                    Wrong{"{" LISTENER R"(, "services": {"web": {"retries_max": 1.5}}})", "wanted an integer"},
+                    Wrong{"{" LISTENER R"(, "services": {"web": {"endpoints": ["web:80"]}}})", "services.web.endpoints[0]: wanted \"ADDRESS:PORT\""},
+                    Wrong{"{" LISTENER R"(, "services": {"web": {"endpoints": ["10.0.0.1:80", "10.0.0.1:80"]}}})", "given twice"},
+                    Wrong{"{" LISTENER R"(, "services": {"web": {"endpoints": [{"weight": 2}]}}})", "wanted an \"address\""},
+                    Wrong{"{" LISTENER R"(, "services": {"web": {"health_check": {"interval": "1s", "timeout": "2s"}}}})", "no more than the interval"},
+                    Wrong{"{" LISTENER R"(, "services": {"web": {"health_check": {"expect_status": "2xx,abc"}}}})", "wanted statuses like"},
+                    Wrong{"{" LISTENER R"(, "services": {"web": {"health_check": {"method": "get"}}}})", "HTTP method in capitals"},
+                    Wrong{"{" LISTENER R"(, "services": {"web": {"health_check": {"path": "/a b"}}}})", "wanted a path"},
+                    Wrong{"{" LISTENER R"(, "services": {"web": {"health_check": {"type": "tcp", "path": "/"}}}})", "only an http check has this"},
+                    Wrong{"{" LISTENER R"(, "services": {"web": {"health_check": true}}})", "health_check: wanted an object, got true"}));
+INSTANTIATE_TEST_SUITE_P(
+    Rest, WrongConfig,
+    testing::Values(Wrong{"{" LISTENER R"(, "catalog": {"type": "consul", "address": "http://consul:8500"}})",
+                          "catalog.type: \"consul\" is not supported by this version; wanted \"embedded\""},
+                    Wrong{"{" LISTENER R"(, "catalog": {"type": "consul", "address": "consul"}})", "catalog.address: wanted a URL"},
+                    Wrong{"{" LISTENER R"(, "catalog": {"address": "http://consul:8500"}})", "only a catalog of type \"consul\" has an address"},
+                    Wrong{"{" LISTENER R"(, "catalog": {"data_dir": "x"}})", "wanted an absolute path"},
+                    Wrong{"{" LISTENER R"(, "stats": {"user": "a:b"}})", "without ':'"},
+                    Wrong{"{" LISTENER R"(, "stats": {"bind": 9000}})", "stats.bind: wanted a string, got the number 9000"},
+                    Wrong{"{" LISTENER R"(, "limits": {"sessions_max": 0}})", "limits.sessions_max: wanted an integer from 1"},
+                    Wrong{"{" LISTENER R"(, "shutdown_timeout": "1d"})", "wanted a duration like"}));
+
+TEST(LoadConfig, AMissingFileIsNamed) {
+  const auto loaded = LoadConfig("/nonexistent/ringway.json");
+  ASSERT_FALSE(loaded.ok());
+  EXPECT_THAT(std::string(loaded.status().message()), HasSubstr("/nonexistent/ringway.json: wanted a config file"));
+}
+
+}  // namespace
+}  // namespace ringway::cp
