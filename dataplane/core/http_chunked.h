@@ -54,9 +54,10 @@ class ChunkScanner {
 
   template <typename OnData>
   Result Run(const char* data, uint32_t size, uint32_t& consumed, OnData&& on_data);
-  bool Step(unsigned char c);
-  bool StepSize(unsigned char c);
-  bool StepTrailer(unsigned char c);
+  bool Step(char c);
+  bool StepSize(char c);
+  bool StepTrailer(char c);
+  bool StepTrailerName(char c);
 
   uint64_t left_ = 0;  // bytes of the current chunk's data; while reading a size, its value so far
   uint16_t trailer_bytes_ = 0;  // of the trailer section so far

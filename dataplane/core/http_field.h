@@ -1,0 +1,166 @@
+// Field lines of a head (RFC 9110 section 5, RFC 9112 section 5): one line read and checked, the
+// names that a proxy acts on told from the others, and the few values that it reads. Header only,
+// for inlining into the head parser; pure functions, any thread.
+#pragma once
+
+#include <cstdint>
+#include <cstring>
+#include <string_view>
+
+#include "dataplane/core/http_head.h"
+#include "dataplane/core/http_token.h"
+
+namespace ringway::dp::http {
+
+enum class Field : uint8_t {
+  kOther,
+  kHost,
+  kConnection,
+  kContentLength,
+  kTransferEncoding,
+  kUpgrade,
+  kExpect,
+  kForwardedFor,
+  kForwardedRest,  // X-Forwarded-Port, X-Forwarded-Proto
+  kHopByHop,       // Keep-Alive, Proxy-Connection, TE
+};
+
+// Whether the token at `text`, as long as `lower`, is `lower` in any case. `lower` consists of
+// small letters, digits and "-": setting bit 5 changes no other tchar into one of those.
+template <size_t kSize>
+inline bool IsWord(const char* text, const char (&lower)[kSize]) {
+  constexpr size_t kLength = kSize - 1;
+  const auto same = [&]<typename Word>(size_t at, Word bit5) {
+    Word a, b;
+    std::memcpy(&a, text + at, sizeof a);
+    std::memcpy(&b, lower + at, sizeof b);
+    return (a | bit5) == b;
+  };
+  constexpr uint64_t kBits8 = 0x2020202020202020;
+  constexpr uint32_t kBits4 = 0x20202020;
+  if constexpr (kLength > 16) {
+    return same(0, kBits8) && same(8, kBits8) && same(kLength - 8, kBits8);
+  } else if constexpr (kLength >= 8) {
+    return same(0, kBits8) && same(kLength - 8, kBits8);
+  } else if constexpr (kLength >= 4) {
+    return same(0, kBits4) && same(kLength - 4, kBits4);
+  } else {
+    for (size_t i = 0; i < kLength; ++i) {
+      if ((text[i] | 0x20) != lower[i]) return false;
+    }
+    return true;
+  }
+}
+
+template <size_t kSize>
+inline bool IsWord(std::string_view text, const char (&lower)[kSize]) {
+  return text.size() == kSize - 1 && IsWord(text.data(), lower);
+}
+
+// `name` consists of tchars.
+inline Field Recognize(std::string_view name) {
+  const char* p = name.data();
+  switch (name.size()) {
+    case 2:
+      return IsWord(p, "te") ? Field::kHopByHop : Field::kOther;
+    case 4:
+      return IsWord(p, "host") ? Field::kHost : Field::kOther;
+    case 6:
+      return IsWord(p, "expect") ? Field::kExpect : Field::kOther;
+    case 7:
+      return IsWord(p, "upgrade") ? Field::kUpgrade : Field::kOther;
+    case 10:
+      if (IsWord(p, "connection")) return Field::kConnection;
+      return IsWord(p, "keep-alive") ? Field::kHopByHop : Field::kOther;
+    case 14:
+      return IsWord(p, "content-length") ? Field::kContentLength : Field::kOther;
+    case 15:
+      return IsWord(p, "x-forwarded-for") ? Field::kForwardedFor : Field::kOther;
+    case 16:
+      if (IsWord(p, "proxy-connection")) return Field::kHopByHop;
+      return IsWord(p, "x-forwarded-port") ? Field::kForwardedRest : Field::kOther;
+    case 17:
+      if (IsWord(p, "transfer-encoding")) return Field::kTransferEncoding;
+      return IsWord(p, "x-forwarded-proto") ? Field::kForwardedRest : Field::kOther;
+    default:
+      return Field::kOther;
+  }
+}
+
+struct Line {
+  std::string_view name;
+  std::string_view value;  // without the white space around it
+  std::string_view raw;    // all between the colon and CRLF
+  const char* end;         // after CRLF
+};
+
+// Reads the line at `p`, which is not the blank line. kNone, kIncomplete, or kBad with `reason`.
+inline HeadError ReadLine(const Input& in, const char* p, Line& line, BadReason& reason) {
+  const char* colon = FindTokenEnd(in, p);
+  if (colon == in.end) return HeadError::kIncomplete;
+  if (*colon != ':' || colon == p) [[unlikely]] {
+    reason = *colon == '\r' || *colon == '\n' ? BadReason::kLineEnd
+             : colon == p && IsSpace(*colon)  ? BadReason::kFolded
+                                              : BadReason::kFieldName;
+    return HeadError::kBad;
+  }
+  const char* value = colon + 1;
+  const char* cr = Find<ControlStop>(in, value);
+  if (cr == in.end) return HeadError::kIncomplete;
+  if (*cr != '\r') [[unlikely]] {
+    reason = *cr == '\n' ? BadReason::kLineEnd : BadReason::kFieldValue;
+    return HeadError::kBad;
+  }
+  if (cr + 1 == in.end) return HeadError::kIncomplete;
+  if (cr[1] != '\n') [[unlikely]] {
+    reason = BadReason::kLineEnd;
+    return HeadError::kBad;
+  }
+  const char* value_end = cr;
+  while (value != value_end && IsSpace(*value)) ++value;
+  while (value_end != value && IsSpace(value_end[-1])) --value_end;
+  const auto view = [](const char* from, const char* to) {
+    return std::string_view(from, static_cast<size_t>(to - from));
+  };
+  line = Line{view(p, colon), view(value, value_end), view(colon + 1, cr), cr + 2};
+  return HeadError::kNone;
+}
+
+// Content-Length: 1 to 19 digits and at most 2^62. Refuses lists, signs and tabs.
+inline bool ReadLength(const Line& line, uint64_t& length) {
+  constexpr uint64_t kLengthMax = uint64_t{1} << 62;
+  const std::string_view text = line.value;
+  if (text.empty() || text.size() > 19 || line.raw.find('\t') != line.raw.npos) return false;
+  uint64_t value = 0;
+  for (const char c : text) {
+    if (!IsDigit(c)) return false;
+    value = value * 10 + static_cast<uint64_t>(c - '0');
+  }
+  length = value;
+  return value <= kLengthMax;
+}
+
+// The next element of a comma-separated list of tokens (RFC 9110 section 5.6.1), empty ones
+// skipped. False at the end, and with `bad` where something else than a token is.
+inline bool NextToken(std::string_view& list, std::string_view& token, bool& bad) {
+  size_t from = 0;
+  while (from < list.size() && (IsSpace(list[from]) || list[from] == ',')) ++from;
+  size_t to = from;
+  while (to < list.size() && Has(list[to], kToken)) ++to;
+  token = list.substr(from, to - from);
+  size_t next = to;
+  while (next < list.size() && IsSpace(list[next])) ++next;
+  bad = next < list.size() && (list[next] != ',' || token.empty());
+  list.remove_prefix(next);
+  return !bad && !token.empty();
+}
+
+inline bool EqualNoCase(std::string_view a, std::string_view b) {
+  if (a.size() != b.size()) return false;
+  for (size_t i = 0; i < a.size(); ++i) {
+    if (Lower(a[i]) != Lower(b[i])) return false;
+  }
+  return true;
+}
+
+}  // namespace ringway::dp::http
