@@ -87,50 +87,60 @@ inline Field Recognize(std::string_view name) {
   }
 }
 
+// One field line, whole: [begin, end).
 struct Line {
-  std::string_view name;
-  std::string_view value;  // without the white space around it
-  std::string_view raw;    // all between the colon and CRLF
-  const char* end;         // after CRLF
+  const char* begin;
+  const char* colon;
+  const char* cr;
+
+  const char* end() const { return cr + 2; }
+  std::string_view name() const { return {begin, static_cast<size_t>(colon - begin)}; }
+  // All between the colon and CRLF.
+  std::string_view raw() const { return {colon + 1, static_cast<size_t>(cr - colon - 1)}; }
+  // The same without the white space around it.
+  std::string_view value() const {
+    const char* from = colon + 1;
+    const char* to = cr;
+    while (from != to && IsSpace(*from)) ++from;
+    while (to != from && IsSpace(to[-1])) --to;
+    return {from, static_cast<size_t>(to - from)};
+  }
+  bool has_tab() const { return raw().find('\t') != std::string_view::npos; }
 };
 
+// Why there is no colon after a name at `p`, where the token that began at `begin` ended.
+inline BadReason JudgeName(const char* begin, const char* p) {
+  if (*p == '\r' || *p == '\n') return BadReason::kLineEnd;
+  return p == begin && IsSpace(*p) ? BadReason::kFolded : BadReason::kFieldName;
+}
+
 // Reads the line at `p`, which is not the blank line. kNone, kIncomplete, or kBad with `reason`.
-inline HeadError ReadLine(const Input& in, const char* p, Line& line, BadReason& reason) {
-  const char* colon = FindTokenEnd(in, p);
-  if (colon == in.end) return HeadError::kIncomplete;
-  if (*colon != ':' || colon == p) [[unlikely]] {
-    reason = *colon == '\r' || *colon == '\n' ? BadReason::kLineEnd
-             : colon == p && IsSpace(*colon)  ? BadReason::kFolded
-                                              : BadReason::kFieldName;
+[[gnu::always_inline]] inline HeadError ReadLine(const Input& in, const char* p, Line& line,
+                                                 BadReason& reason) {
+  line.begin = p;
+  line.colon = FindTokenEnd(in, p);
+  if (line.colon == in.end) [[unlikely]]
+    return HeadError::kIncomplete;
+  if (*line.colon != ':' || line.colon == p) [[unlikely]] {
+    reason = JudgeName(p, line.colon);
     return HeadError::kBad;
   }
-  const char* value = colon + 1;
-  const char* cr = Find<ControlStop>(in, value);
-  if (cr == in.end) return HeadError::kIncomplete;
-  if (*cr != '\r') [[unlikely]] {
-    reason = *cr == '\n' ? BadReason::kLineEnd : BadReason::kFieldValue;
-    return HeadError::kBad;
+  line.cr = Find<ControlStop>(in, line.colon + 1);
+  if (in.end - line.cr >= 2 && line.cr[0] == '\r' && line.cr[1] == '\n') [[likely]] {
+    return HeadError::kNone;
   }
-  if (cr + 1 == in.end) return HeadError::kIncomplete;
-  if (cr[1] != '\n') [[unlikely]] {
-    reason = BadReason::kLineEnd;
-    return HeadError::kBad;
-  }
-  const char* value_end = cr;
-  while (value != value_end && IsSpace(*value)) ++value;
-  while (value_end != value && IsSpace(value_end[-1])) --value_end;
-  const auto view = [](const char* from, const char* to) {
-    return std::string_view(from, static_cast<size_t>(to - from));
-  };
-  line = Line{view(p, colon), view(value, value_end), view(colon + 1, cr), cr + 2};
-  return HeadError::kNone;
+  if (line.cr == in.end) return HeadError::kIncomplete;
+  if (*line.cr == '\r' && line.cr + 1 == in.end) return HeadError::kIncomplete;
+  const bool line_end = *line.cr == '\r' || *line.cr == '\n';
+  reason = line_end ? BadReason::kLineEnd : BadReason::kFieldValue;
+  return HeadError::kBad;
 }
 
 // Content-Length: 1 to 19 digits and at most 2^62. Refuses lists, signs and tabs.
 inline bool ReadLength(const Line& line, uint64_t& length) {
   constexpr uint64_t kLengthMax = uint64_t{1} << 62;
-  const std::string_view text = line.value;
-  if (text.empty() || text.size() > 19 || line.raw.find('\t') != line.raw.npos) return false;
+  const std::string_view text = line.value();
+  if (text.empty() || text.size() > 19 || line.has_tab()) return false;
   uint64_t value = 0;
   for (const char c : text) {
     if (!IsDigit(c)) return false;

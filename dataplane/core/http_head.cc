@@ -4,6 +4,7 @@
 #include "dataplane/core/http_head.h"
 
 #include <algorithm>
+#include <cstring>
 #include <string_view>
 #include <type_traits>
 
@@ -59,12 +60,12 @@ class FieldSection {
   // From the first field line to the end of the blank line.
   HeadError Read(const char* p) {
     head_.headers_offset = ToOffset(in_, p);
-    for (Line line;; p = line.end) {
+    for (Line line;; p = line.end()) {
       if (p == in_.end) return HeadError::kIncomplete;
       if (*p == '\r') return OnBlankLine(p);
       const HeadError error = http::ReadLine(in_, p, line, head_.bad_reason);
       if (error != HeadError::kNone) return error;
-      const Field field = http::Recognize(line.name);
+      const Field field = http::Recognize(line.name());
       if (field == Field::kOther) continue;
       head_.bad_reason = OnField(field, line);
       if (head_.bad_reason != BadReason::kNone) return HeadError::kBad;
@@ -78,14 +79,14 @@ class FieldSection {
   BadReason OnField(Field field, const Line& line) {
     switch (field) {
       case Field::kConnection:
-        return OnConnection(line.value);
+        return OnConnection(line.value());
       case Field::kContentLength:
         return OnContentLength(line);
       case Field::kTransferEncoding:
         return OnTransferEncoding(line);
       case Field::kUpgrade:
         ++upgrade_lines_;
-        upgrade_ = line.value;
+        upgrade_ = line.value();
         return BadReason::kNone;
       default:
         if constexpr (kRequest) return OnRequestField(field, line);
@@ -94,40 +95,45 @@ class FieldSection {
   }
 
   BadReason OnRequestField(Field field, const Line& line) {
+    const std::string_view value = line.value();
     if (field == Field::kHost) {
-      if (has_host_ || !(line.value.empty() || http::IsHostPort(line.value))) {
-        return BadReason::kHost;
-      }
+      if (has_host_ || !(value.empty() || http::IsHostPort(in_, value))) return BadReason::kHost;
       has_host_ = true;
-      head_.host = ToSpan(in_, line.value);
+      head_.host = ToSpan(in_, value);
     } else if (field == Field::kExpect && head_.minor_version == 1) {
-      head_.expect_continue |= http::IsWord(line.value, "100-continue");
-    } else if (field == Field::kForwardedFor && keep_forwarded_ && !line.value.empty()) {
-      head_.forwarded_for = ToSpan(in_, line.value);
+      head_.expect_continue |= http::IsWord(value, "100-continue");
+    } else if (field == Field::kForwardedFor && keep_forwarded_ && !value.empty()) {
+      head_.forwarded_for = ToSpan(in_, value);
     }
     return BadReason::kNone;
   }
 
   BadReason OnConnection(std::string_view list) {
+    if (OnOption(list)) return BadReason::kNone;  // nearly always
     std::string_view token;
     bool bad = false;
     while (http::NextToken(list, token, bad)) {
+      if (OnOption(token)) continue;
       const Field field = http::Recognize(token);
-      if (http::IsWord(token, "close")) {
-        close_option_ = true;
-      } else if (http::IsWord(token, "keep-alive")) {
-        keep_alive_option_ = true;
-      } else if (field == Field::kUpgrade) {
+      if (field == Field::kUpgrade) {
         upgrade_option_ = true;
       } else if (field == Field::kHost || field == Field::kContentLength ||
                  field == Field::kTransferEncoding) {
         return BadReason::kConnection;
       } else if (field != Field::kConnection && field != Field::kHopByHop) {
         if (nominated_count_ == kNominatedMax) return BadReason::kConnection;
-        nominated_[nominated_count_++] = token;
+        nominated_[nominated_count_++] = Name{token.data(), token.size()};
       }
     }
     return bad ? BadReason::kConnection : BadReason::kNone;
+  }
+
+  bool OnOption(std::string_view option) {
+    const bool close = http::IsWord(option, "close");
+    const bool keep_alive = http::IsWord(option, "keep-alive");
+    close_option_ |= close;
+    keep_alive_option_ |= keep_alive;
+    return close || keep_alive;
   }
 
   BadReason OnContentLength(const Line& line) {
@@ -142,7 +148,7 @@ class FieldSection {
 
   BadReason OnTransferEncoding(const Line& line) {
     if (head_.chunked || head_.minor_version == 0 || bodiless_ ||
-        !http::IsWord(line.value, "chunked") || line.raw.find('\t') != line.raw.npos) {
+        !http::IsWord(line.value(), "chunked") || line.has_tab()) {
       return BadReason::kTransferEncoding;
     }
     if (has_length_) return BadReason::kBothFramings;
@@ -199,13 +205,14 @@ class FieldSection {
   }
 
   bool IsNominated(std::string_view name) const {
-    return std::any_of(nominated_, nominated_ + nominated_count_,
-                       [name](std::string_view token) { return http::EqualNoCase(name, token); });
+    return std::any_of(nominated_, nominated_ + nominated_count_, [name](const Name& other) {
+      return http::EqualNoCase(name, {other.data, other.size});
+    });
   }
 
   void Cut(const Line& line) {
-    const uint32_t from = ToOffset(in_, line.name.data());
-    const uint32_t size = ToOffset(in_, line.end) - from;
+    const uint32_t from = ToOffset(in_, line.begin);
+    const uint32_t size = ToOffset(in_, line.end()) - from;
     Cuts& cuts = head_.cuts;
     if (cuts.count != 0) {
       Span& last = cuts.at[cuts.count - 1];
@@ -223,20 +230,20 @@ class FieldSection {
 
   // Decides the cuts again, now that it is known what Connection names and whether Upgrade stays.
   // Needed by few heads, and bounded: kNominatedMax comparisons a line.
-  void Recut(const char* blank_line) {
+  [[gnu::noinline]] void Recut(const char* blank_line) {
     head_.cuts.count = 0;
     cuts_overflow_ = false;
     if constexpr (kRequest) head_.forwarded_for = Span{};
-    Line line;
-    for (const char* p = in_.begin + head_.headers_offset; p != blank_line; p = line.end) {
-      http::ReadLine(in_, p, line, head_.bad_reason);
-      const Field field = http::Recognize(line.name);
-      const bool cut = IsCut(field) || IsNominated(line.name);
+    Line line{};
+    for (const char* p = in_.begin + head_.headers_offset; p != blank_line; p = line.end()) {
+      http::ReadLine(in_, p, line, head_.bad_reason);  // has been read before: it succeeds
+      const Field field = http::Recognize(line.name());
+      const bool cut = IsCut(field) || IsNominated(line.name());
       if (cut) Cut(line);
       if constexpr (kRequest) {
         if (cut && field == Field::kExpect) head_.expect_continue = false;
-        if (!cut && field == Field::kForwardedFor && !line.value.empty()) {
-          head_.forwarded_for = ToSpan(in_, line.value);
+        if (!cut && field == Field::kForwardedFor && !line.value().empty()) {
+          head_.forwarded_for = ToSpan(in_, line.value());
         }
       }
     }
@@ -257,7 +264,11 @@ class FieldSection {
   uint32_t upgrade_lines_ = 0;
   std::string_view upgrade_;
   int nominated_count_ = 0;
-  std::string_view nominated_[kNominatedMax];
+  struct Name {
+    const char* data;
+    size_t size;
+  };
+  Name nominated_[kNominatedMax];  // the first nominated_count_; not initialized, to save the time
 };
 
 Method ToMethod(std::string_view text) {
@@ -295,6 +306,11 @@ HeadError Match(const Input& in, const char* p, std::string_view pattern) {
   return HeadError::kNone;
 }
 
+// "HTTP/1.0" or "HTTP/1.1", and before the end of the input. Else Match finds out what is wrong.
+bool IsVersion(const char* p) {
+  return std::memcmp(p, "HTTP/1.1", 8) == 0 || std::memcmp(p, "HTTP/1.0", 8) == 0;
+}
+
 class RequestParser {
  public:
   RequestParser(const Input& in, const RequestRules& rules, RequestHead& head)
@@ -307,7 +323,7 @@ class RequestParser {
     if (error == HeadError::kNone) error = ReadVersion();
     if (error != HeadError::kNone) return error;
     http::Target target;
-    if (!http::ReadTarget(target_, path_size_, head_.method, target)) {
+    if (!http::ReadTarget(in_, target_, path_size_, head_.method, target)) {
       return Bad(BadReason::kTarget);
     }
     FieldSection<RequestHead> fields(in_, head_, rules_.keep_forwarded, rules_.keep_upgrade);
@@ -367,10 +383,11 @@ class RequestParser {
 
   HeadError ReadVersion() {
     constexpr std::string_view kPattern = "HTTP/0.0\r\n";
-    const HeadError error = Match(in_, p_, kPattern);
-    if (error == HeadError::kBad) return Bad(BadReason::kRequestLine);
-    if (error != HeadError::kNone) return error;
-    if (p_[5] != '1' || p_[7] > '1') return HeadError::kVersion;
+    if (in_.end - p_ < 10 || !IsVersion(p_) || p_[8] != '\r' || p_[9] != '\n') [[unlikely]] {
+      const HeadError error = Match(in_, p_, kPattern);
+      if (error == HeadError::kBad) return Bad(BadReason::kRequestLine);
+      return error == HeadError::kNone ? HeadError::kVersion : error;
+    }
     head_.minor_version = static_cast<uint8_t>(p_[7] - '0');
     head_.version_offset = ToOffset(in_, p_ + 7);
     p_ += kPattern.size();
@@ -398,33 +415,42 @@ class RequestParser {
   size_t path_size_ = 0;
 };
 
-// "HTTP/1.1 200 OK": the space after the code may be missing along with the reason.
-HeadError ReadStatusLine(const Input& in, const char*& p, ResponseHead& head) {
+HeadError ReadStatus(const Input& in, const char*& p, ResponseHead& head) {
   constexpr std::string_view kPattern = "HTTP/0.0 000";
-  const auto bad = [&head](BadReason reason) {
-    head.bad_reason = reason;
-    return HeadError::kBad;
-  };
   const HeadError error = Match(in, p, kPattern);
-  if (error == HeadError::kBad) return bad(BadReason::kRequestLine);
+  if (error == HeadError::kBad) {
+    head.bad_reason = BadReason::kRequestLine;
+    return error;
+  }
   if (error != HeadError::kNone) return error;
-  if (p[5] != '1' || p[7] > '1') return HeadError::kVersion;
+  if (!IsVersion(p)) return HeadError::kVersion;
   head.minor_version = static_cast<uint8_t>(p[7] - '0');
   head.version_offset = ToOffset(in, p + 7);
   const int status = (p[9] - '0') * 100 + (p[10] - '0') * 10 + (p[11] - '0');
-  if (status < 100 || status > 599) return bad(BadReason::kStatus);
   head.status = static_cast<uint16_t>(status);
   p += kPattern.size();
+  if (status >= 100 && status <= 599) return HeadError::kNone;
+  head.bad_reason = BadReason::kStatus;
+  return HeadError::kBad;
+}
+
+// "HTTP/1.1 200 OK": the space after the code may be missing along with the reason.
+HeadError ReadStatusLine(const Input& in, const char*& p, ResponseHead& head) {
+  const HeadError error = ReadStatus(in, p, head);
+  if (error != HeadError::kNone) return error;
   if (p == in.end) return HeadError::kIncomplete;
-  if (*p != ' ' && *p != '\r') {
-    return bad(*p == '\n' ? BadReason::kLineEnd : BadReason::kRequestLine);
+  const char* cr = *p == ' ' ? http::Find<http::ControlStop>(in, p) : p;
+  if (cr == in.end) return HeadError::kIncomplete;
+  if (*cr != '\r' && *cr != '\n') {
+    head.bad_reason = BadReason::kRequestLine;
+    return HeadError::kBad;
   }
-  p = http::Find<http::ControlStop>(in, p);
-  if (p == in.end) return HeadError::kIncomplete;
-  if (*p != '\r') return bad(*p == '\n' ? BadReason::kLineEnd : BadReason::kRequestLine);
-  if (p + 1 == in.end) return HeadError::kIncomplete;
-  if (p[1] != '\n') return bad(BadReason::kLineEnd);
-  p += 2;
+  if (*cr == '\r' && cr + 1 == in.end) return HeadError::kIncomplete;
+  if (*cr == '\n' || cr[1] != '\n') {
+    head.bad_reason = BadReason::kLineEnd;
+    return HeadError::kBad;
+  }
+  p = cr + 2;
   return HeadError::kNone;
 }
 

@@ -3,6 +3,7 @@
 // inlining into the head parser; pure functions, any thread.
 #pragma once
 
+#include <algorithm>
 #include <string_view>
 
 #include "dataplane/core/http_field.h"
@@ -21,9 +22,12 @@ inline bool IsPort(std::string_view text) {  // may be empty (RFC 3986 section 3
   return value <= 65535;
 }
 
-// host [ ":" port ], the host not empty: a registered name, an IPv4 address, or an IPv6 address in
-// brackets (its bytes, not its grammar). No userinfo, no zone, no IPvFuture.
-inline bool IsHostPort(std::string_view text) {
+// `text`, which is within `in`, as host [ ":" port ], the host not empty: a registered name, an
+// IPv4 address, or an IPv6 address in brackets (its bytes, not its grammar). No userinfo, no zone,
+// no IPvFuture.
+inline bool IsHostPort(const Input& in, std::string_view text) {
+  const auto plain = static_cast<size_t>(Find<PlainStop>(in, text.data()) - text.data());
+  if (plain >= text.size()) return !text.empty();
   size_t at = 0;
   if (!text.empty() && text[0] == '[') {
     for (at = 1;
@@ -33,7 +37,7 @@ inline bool IsHostPort(std::string_view text) {
     if (at < 3 || at == text.size() || text[at] != ']') return false;
     ++at;
   } else {
-    for (; at < text.size() && text[at] != ':'; ++at) {
+    for (at = plain; at < text.size() && text[at] != ':'; ++at) {
       if (Has(text[at], kRegName)) continue;
       const bool escape = text[at] == '%' && at + 2 < text.size() && Has(text[at + 1], kHexDigit) &&
                           Has(text[at + 2], kHexDigit);
@@ -54,12 +58,14 @@ struct Target {
 
 // `text` is not empty and consists of target bytes; `path_end` is the offset of its first "?" or
 // its size. False: not a form that `method` may have.
-inline bool ReadTarget(std::string_view text, size_t path_end, Method method, Target& out) {
+inline bool ReadTarget(const Input& in, std::string_view text, size_t path_end, Method method,
+                       Target& out) {
   if (method == Method::kConnect) {  // authority-form: host and port
     out.authority = text;
     out.path = text.substr(text.size());
     const size_t colon = text.rfind(':');
-    return IsHostPort(text) && colon != text.npos && colon + 1 < text.size() && text.back() != ']';
+    return IsHostPort(in, text) && colon != text.npos && colon + 1 < text.size() &&
+           text.back() != ']';
   }
   out.path = text.substr(0, path_end);
   if (text[0] == '/') return true;
@@ -71,8 +77,8 @@ inline bool ReadTarget(std::string_view text, size_t path_end, Method method, Ta
   const size_t authority_end = std::min(text.find_first_of("/?", at), text.size());
   out.absolute_form = true;
   out.authority = text.substr(at, authority_end - at);
-  out.path = text.substr(authority_end, std::max(path_end, authority_end) - authority_end);
-  return IsHostPort(out.authority);
+  out.path = text.substr(authority_end, path_end - authority_end);
+  return IsHostPort(in, out.authority);
 }
 
 }  // namespace ringway::dp::http

@@ -25,7 +25,7 @@ inline constexpr uint8_t kControl = 2;  // never in a field value: CTL but HTAB
 inline constexpr uint8_t kTarget = 4;   // visible ASCII but "#"
 inline constexpr uint8_t kRegName = 8;  // RFC 3986 unreserved and sub-delims
 inline constexpr uint8_t kHexDigit = 16;
-inline constexpr uint8_t kPlainName = 32;  // the tchars that nearly all field names are made of
+inline constexpr uint8_t kPlain = 32;  // nearly all of names and hosts: letters, digits, "-", "."
 
 constexpr std::array<uint8_t, 256> MakeByteClasses() {
   std::array<uint8_t, 256> classes{};
@@ -35,14 +35,15 @@ constexpr std::array<uint8_t, 256> MakeByteClasses() {
     const bool alnum = digit || (lower >= 'a' && lower <= 'z' && c < 0x80);
     if ((c < 0x20 && c != '\t') || c == 0x7f) classes[c] |= kControl;
     if (c > 0x20 && c < 0x7f && c != '#') classes[c] |= kTarget;
-    if (alnum) classes[c] |= kToken | kRegName | kPlainName;
+    if (alnum) classes[c] |= kToken | kRegName | kPlain;
     if (digit || (alnum && lower <= 'f')) classes[c] |= kHexDigit;
   }
   for (const char c : std::string_view("!#$%&'*+-.^_`|~"))
     classes[static_cast<uint8_t>(c)] |= kToken;
   for (const char c : std::string_view("-._~!$&'()*+,;="))
     classes[static_cast<uint8_t>(c)] |= kRegName;
-  classes['-'] |= kPlainName;
+  classes['-'] |= kPlain;
+  classes['.'] |= kPlain;
   return classes;
 }
 inline constexpr std::array<uint8_t, 256> kByteClasses = MakeByteClasses();
@@ -91,16 +92,18 @@ struct PathStop {
 #endif
 };
 
-struct PlainNameStop {
-  static bool At(char c) { return !Has(c, kPlainName); }
+struct PlainStop {
+  static bool At(char c) { return !Has(c, kPlain); }
 #if defined(__SSE2__)
   static uint32_t Mask(__m128i v) {
     const __m128i letter = _mm_sub_epi8(_mm_or_si128(v, _mm_set1_epi8(0x20)), _mm_set1_epi8('a'));
     const __m128i digit = _mm_sub_epi8(v, _mm_set1_epi8('0'));
     const __m128i letters = _mm_cmpeq_epi8(_mm_min_epu8(letter, _mm_set1_epi8(25)), letter);
     const __m128i digits = _mm_cmpeq_epi8(_mm_min_epu8(digit, _mm_set1_epi8(9)), digit);
-    const __m128i dash = _mm_cmpeq_epi8(v, _mm_set1_epi8('-'));
-    const __m128i good = _mm_or_si128(_mm_or_si128(letters, digits), dash);
+    // A byte is in a range when, less the range's first, it is at most the range's size less one.
+    const __m128i mark = _mm_sub_epi8(v, _mm_set1_epi8('-'));
+    const __m128i marks = _mm_cmpeq_epi8(_mm_min_epu8(mark, _mm_set1_epi8(1)), mark);
+    const __m128i good = _mm_or_si128(_mm_or_si128(letters, digits), marks);
     return static_cast<uint32_t>(_mm_movemask_epi8(good)) ^ 0xffff;
   }
 #endif
@@ -108,7 +111,7 @@ struct PlainNameStop {
 
 // The first byte of [p, in.end) that Stop stops at, or in.end. p is within `in`.
 template <typename Stop>
-inline const char* Find(const Input& in, const char* p) {
+[[gnu::always_inline]] inline const char* Find(const Input& in, const char* p) {
 #if defined(__SSE2__)
   const auto load = [](const char* at) {
     return _mm_loadu_si128(static_cast<const __m128i*>(static_cast<const void*>(at)));
@@ -117,8 +120,7 @@ inline const char* Find(const Input& in, const char* p) {
     const uint32_t mask = Stop::Mask(load(p));
     if (mask != 0) return p + std::countr_zero(mask);
   }
-  if (in.end - in.begin >=
-      16) {  // the last bytes, together with those before p, which are masked out
+  if (in.end - in.begin >= 16) {  // the last bytes, with some before p, which are shifted out
     const uint32_t mask = Stop::Mask(load(in.end - 16)) >> (16 - (in.end - p));
     return mask != 0 ? p + std::countr_zero(mask) : in.end;
   }
@@ -127,9 +129,10 @@ inline const char* Find(const Input& in, const char* p) {
   return p;
 }
 
-inline const char* FindTokenEnd(const Input& in, const char* p) {
-  p = Find<PlainNameStop>(in, p);
-  while (p != in.end && Has(*p, kToken)) ++p;
+[[gnu::always_inline]] inline const char* FindTokenEnd(const Input& in, const char* p) {
+  p = Find<PlainStop>(in, p);
+  while (p != in.end && Has(*p, kToken)) [[unlikely]]
+    ++p;
   return p;
 }
 
