@@ -1,6 +1,7 @@
 """Where the demo's parts are."""
 import os
 import shutil
+import sys
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.dirname(os.path.dirname(HERE))
@@ -8,6 +9,8 @@ HTML = os.path.join(ROOT, "deploy", "web", "html")
 BIN = os.environ.get("RINGWAY_BIN") or os.path.join(ROOT, "build", "release", "bin")
 APACHE_MODULES = "/usr/lib/apache2/modules"
 STATE = os.path.join(os.environ.get("TMPDIR", "/tmp"), "ringway-demo")
+
+sys.path.insert(0, os.path.join(ROOT, "tests", "support"))  # ringway_client
 
 
 def program(name):
