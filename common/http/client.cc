@@ -134,6 +134,7 @@ BeastRequest BuildRequest(const Url& url, const ClientRequest& request) {
 ClientResponse Converted(bhttp::response<bhttp::string_body> message) {
   ClientResponse response;
   response.status = static_cast<int>(message.result_int());
+  response.reason = std::string(message.reason());
   for (const auto& field : message.base()) {
     response.headers.emplace_back(std::string(field.name_string()), std::string(field.value()));
   }

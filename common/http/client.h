@@ -32,6 +32,7 @@ struct ClientRequest {
 };
 struct ClientResponse {
   int status = 0;
+  std::string reason;  // as received, may be empty
   std::vector<std::pair<std::string, std::string>> headers;  // names as received
   std::string body;
   const std::string* Header(std::string_view name) const;  // case-insensitive, first
