@@ -9,6 +9,7 @@ import fcntl
 import os
 import shutil
 import signal
+import stat
 import sys
 import threading
 
@@ -37,8 +38,11 @@ def choose_ports():
 
 
 def make_state_dir():
-    """An empty one, held by a lock: one demo at a time."""
-    os.makedirs(paths.STATE, exist_ok=True)
+    """An empty one with the pages in it, held by a lock: one demo at a time."""
+    os.makedirs(paths.STATE, mode=0o755, exist_ok=True)
+    status = os.lstat(paths.STATE)
+    if not stat.S_ISDIR(status.st_mode) or status.st_uid != os.geteuid():
+        raise SystemExit(f"demo: {paths.STATE} is not a directory of this user; remove it or set TMPDIR")
     lock = open(os.path.join(paths.STATE, "lock"), "w")
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -48,6 +52,8 @@ def make_state_dir():
         path = os.path.join(paths.STATE, name)
         if name != "lock":
             shutil.rmtree(path) if os.path.isdir(path) else os.unlink(path)
+    # A copy: Apache's user may not be able to read the source tree.
+    shutil.copytree(paths.HTML_SOURCE, paths.HTML)
     return lock
 
 

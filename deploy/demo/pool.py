@@ -63,8 +63,8 @@ class Pool:
         self.started += 1
         port = self._free_port()
         instance = Instance(self.started, self.state_dir, port, self.balancer.catalog_url)
+        self.instances.append(instance)  # before it starts: whatever interrupts, stop_all() knows it
         instance.start()
-        self.instances.append(instance)
 
     def _free_port(self):
         taken = {instance.port for instance in self.instances}

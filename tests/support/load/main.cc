@@ -46,7 +46,7 @@ int Main(int argc, char** argv) {
   const Options options = ParseCommandLine(argc, argv);
   asio::io_context io(1);
   Workload workload(options);
-  Report report;
+  Report report(options.samples_max);
   Driver driver(io, options, workload, report);
   asio::signal_set signals(io, SIGINT, SIGTERM);
   signals.async_wait([&](boost::system::error_code error, int) {

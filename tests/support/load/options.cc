@@ -76,6 +76,7 @@ Options ParseCommandLine(int argc, char** argv) {
   app.add_option("--slow-ms", options.slow_ms, "how long a slow request takes");
   app.add_option("--endpoint-header", options.endpoint_header, "response header that names the endpoint");
   app.add_option("--seed", options.seed, "of kinds, lengths and contents");
+  app.add_option("--samples", options.samples_max, "failed requests of each kind that are told one by one");
   app.add_option("--json", options.json_path, "where the report goes; - is stdout");
   app.add_option("--progress", progress_ms, "print a JSON line of counts every so many milliseconds");
   try {

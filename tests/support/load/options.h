@@ -38,6 +38,7 @@ struct Options {
   std::string endpoint_header = "x-served-by";
   uint64_t seed = 1;
 
+  size_t samples_max = 5;  // failed requests of each kind that the report tells one by one
   std::string json_path;                    // "-" is stdout
   std::chrono::milliseconds progress{0};    // a JSON line on stdout this often; 0: never
 };

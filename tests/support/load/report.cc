@@ -62,14 +62,14 @@ void Report::Ended(const Job& job, const Outcome& outcome) {
   Failures& failures = failures_[outcome.failure];
   ++failures.count;
   ++failures.by_kind[std::string(Name(job.kind))];
-  if (failures.samples.size() < kSamplesMax) {
+  if (failures.samples.size() < samples_max_) {
     failures.samples.push_back({Seconds(), std::string(job.Method()) + " " + job.target, outcome});
   }
 }
 
 void Report::KeepAliveRace(const Job& job) {
   ++races_;
-  if (race_samples_.size() < kSamplesMax) race_samples_.push_back({Seconds(), std::string(job.Method()) + " " + job.target, {}});
+  if (race_samples_.size() < samples_max_) race_samples_.push_back({Seconds(), std::string(job.Method()) + " " + job.target, {}});
 }
 
 std::string Report::ProgressLine() const {

@@ -27,6 +27,7 @@ struct Outcome {
 
 class Report {
  public:
+  explicit Report(size_t samples_max) : samples_max_(samples_max) {}
   void Begin();
   void Issued(const Job& job);
   void Ended(const Job& job, const Outcome& outcome);
@@ -46,7 +47,6 @@ class Report {
   std::string Summary() const;  // for people
 
  private:
-  static constexpr size_t kSamplesMax = 5;
   static constexpr std::chrono::milliseconds kStep{100};
   struct Sample {
     double seconds = 0;
@@ -74,6 +74,7 @@ class Report {
   Step& StepNow();
   uint32_t Percentile(const std::vector<uint32_t>& sorted, double share) const;
 
+  const size_t samples_max_;
   std::chrono::steady_clock::time_point begin_;
   int64_t begin_unix_ms_ = 0;
   uint64_t issued_ = 0;
