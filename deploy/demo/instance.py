@@ -27,7 +27,7 @@ class Instance:
         log = open(os.path.join(self.dir, "sidecar.log"), "ab")
         command = [paths.program("ringway-sidecar"), "-config-dir", os.path.join(self.dir, "consul.d"), "--",
                    paths.apache(), "-DFOREGROUND", "-f", os.path.join(self.dir, "apache.conf")]
-        environment = dict(os.environ, RINGWAY_CATALOG=self.catalog_url)
+        environment = dict(os.environ, RINGWAY_CATALOG=self.catalog_url, RINGWAY_INSTANCE=self.name)
         self.started_at = time.time()
         # A session of its own: Ctrl-C in the terminal reaches the demo alone, which stops things in order.
         self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=environment,
@@ -75,7 +75,7 @@ class Instance:
             out.write(text)
 
     def _write_service(self):
-        service = {"service": {"id": self.name, "name": "web", "address": "127.0.0.1", "port": self.port,
+        service = {"service": {"name": "web", "address": "127.0.0.1", "port": self.port,
                                "checks": [{"name": "Apache answers", "http": f"http://127.0.0.1:{self.port}/",
                                            "interval": "1s", "timeout": "1s"}]},
                    "leave_on_terminate": True}
