@@ -57,6 +57,7 @@ struct EndpointCounters {
 };
 
 struct ServiceCounters {
+  Counter exchanges_in_flight;      // gauge; zero before feed/ may reuse the handle
   Counter requests_total;           // exchanges routed here, or TCP sessions
   Counter no_endpoint_total;        // answered 503: nobody ready
   Counter retries_total;            // attempts on a further endpoint
@@ -73,7 +74,7 @@ inline constexpr std::array<const char*, kRefusals> kRefusalNames = {
     "bad_request", "head_timeout", "target_too_long", "head_too_large", "version", "not_implemented", "no_route"};
 
 struct ListenerCounters {
-  Counter sessions_open;            // gauge
+  Counter sessions_open;            // gauge; zero before feed/ may reuse the handle
   Counter sessions_total;
   Counter requests_total;
   Counter bytes_received_total;     // from clients
@@ -109,7 +110,7 @@ struct WorkerCounters {
   Counter bytes_copied_total;       // moved through user memory (all of it, until splice or SEND_ZC come)
 };
 
-// All of one worker's counters. Pages never touched cost no memory.
+// All of one worker's counters, about 4 MB.
 struct CounterTable {
   WorkerCounters worker;
   std::array<ListenerCounters, kListenersMax> listeners;

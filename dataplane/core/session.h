@@ -1,0 +1,159 @@
+// The objects of a worker: session (a client connection), exchange (one request and its response, or one TCP stream) and
+// upstream (a connection to an endpoint). Their slots live in slabs of the worker; handlers are in worker.h.
+//
+// An idle session holds a socket, a Session and a timer: no buffer, no exchange. Everything that only a request under way
+// needs is in Exchange.
+#pragma once
+
+#include <array>
+#include <cstdint>
+
+#include "dataplane/core/backend_map.h"
+#include "dataplane/core/http_chunked.h"
+#include "dataplane/core/http_head.h"
+#include "dataplane/core/io.h"
+#include "dataplane/core/reply.h"
+
+namespace ringway::dp {
+
+inline constexpr uint32_t kNoSlot = ~0u;
+
+// A provided buffer that we hold.
+struct BufferRef {
+  uint16_t id = kNoBuffer;
+  Group group = Group::kSmall;
+  bool held() const { return id != kNoBuffer; }
+};
+
+// What both kinds of connections have. The flags say what is in flight; a slot is freed only when all are false.
+struct Socket {
+  uint32_t generation = 0;  // Slab's
+  uint32_t next_free = 0;   // Slab's
+  int32_t fd = -1;
+  uint32_t parked_next = kNoSlot;  // on the worker's list of receives that wait for a buffer
+  bool receiving = false;
+  bool sending = false;
+  bool connecting = false;
+  bool parked = false;
+  Group receive_group = Group::kSmall;  // of the receive in flight
+  bool reset = false;  // close with RST: the stream was cut, and its end must not look like an end
+  bool quiet() const { return !receiving && !sending && !connecting && !parked; }
+};
+
+enum class SessionState : uint8_t {
+  kIdle,      // waits for the first byte of a request
+  kHead,      // has a part of a request head
+  kExchange,  // an exchange is under way
+  kLinger,    // answered and half closed; reads what still comes, so that no RST overtakes the answer
+  kClosing,   // waits for its last completions
+};
+
+struct Session : Socket {
+  SessionState state = SessionState::kIdle;
+  bool tcp = false;
+  bool fresh = true;         // no request yet
+  bool input_ended = false;  // the client has sent its FIN
+  bool trusted = false;      // its X-Forwarded-* are kept
+  uint16_t listener = 0;
+  uint32_t exchange = kNoSlot;
+  BufferRef in;              // received and not yet consumed: [in_begin, in_end)
+  uint32_t in_begin = 0;
+  uint32_t in_end = 0;
+  uint32_t scanned = 0;      // ParseRequestHead's
+  uint32_t linger_bytes = 0;
+  IpAddress peer;
+};
+
+enum class UpstreamState : uint8_t {
+  kConnecting,
+  kBound,    // serves an exchange
+  kIdle,     // pooled: a receive is armed, to see it close
+  kClosing,  // waits for its last completions
+};
+
+struct Upstream : Socket {
+  UpstreamState state = UpstreamState::kConnecting;
+  EndpointHandle endpoint = kNoHandle;
+  ServiceHandle service = kNoHandle;
+  uint32_t exchange = kNoSlot;
+  uint32_t idle_previous = kNoSlot;
+  uint32_t idle_next = kNoSlot;
+};
+
+// How the end of a body is known (RFC 9112 section 6.3).
+enum class Framing : uint8_t { kNone, kLength, kChunked, kStripChunked, kUntilClose };
+
+// One direction of an exchange: received into a buffer, checked, sent from it, next. One buffer at a time, so a slow reader
+// stops the writer.
+struct Flow {
+  Framing framing = Framing::kNone;
+  bool received_all = false;  // the source's message, or stream, has ended
+  bool ended = false;         // streams: pass the FIN on when all is sent
+  bool bulk = false;          // receives fill their buffers: take large ones
+  uint8_t slice_at = 0;
+  uint8_t slice_count = 0;
+  uint64_t remaining = 0;     // kLength
+  ChunkScanner chunks;
+  BufferRef buffer;           // held until all slices are sent
+  std::array<Slice, kSlicesMax> slices;
+  bool unsent() const { return slice_at < slice_count; }
+};
+
+enum class ExchangeState : uint8_t {
+  kConnecting,  // towards an endpoint
+  kWaiting,     // request under way, nothing of the response passed on
+  kResponding,  // response under way
+  kReplying,    // our own response is under way
+  kTunnel,      // bytes both ways: TCP, or after 101
+  kUnbinding,   // gives up its upstream, then does `next`
+};
+
+// What follows when nothing of the exchange is in flight.
+enum class Next : uint8_t { kNothing, kRetry, kReply, kFinish, kDrop };
+
+inline constexpr uint32_t kTriedMax = 8;
+
+struct Exchange {
+  uint32_t generation = 0;  // Slab's
+  uint32_t next_free = 0;   // Slab's
+  ExchangeState state = ExchangeState::kConnecting;
+  Next next = Next::kNothing;
+  bool close_after = false;     // the session ends with this exchange
+  bool head_only = false;       // HEAD: the response has no body
+  bool fresh_only = false;      // no pooled upstream any more
+  bool reused = false;          // the upstream came from the pool
+  bool sent_any = false;        // bytes of the request have gone to the current upstream
+  bool replayable = true;       // request.buffer still holds all that was sent
+  bool response_seen = false;   // a byte of the response has come
+  bool request_dead = false;    // the upstream takes no more of the request
+  uint16_t interim = 0;         // status of the 1xx whose slices are under way
+  bool upstream_keep = false;   // the upstream may be pooled after the response
+  bool counted = false;         // in the service's requests_total
+  uint8_t tried_count = 0;
+  uint8_t attempts = 0;
+  uint16_t reply_status = 0;
+  uint16_t text_size = 0;
+  uint32_t session = kNoSlot;
+  uint32_t upstream = kNoSlot;
+  ServiceHandle service = kNoHandle;
+  EndpointHandle endpoint = kNoHandle;  // while an upstream is bound
+  uint64_t start_us = 0;    // head complete
+  uint64_t attempt_us = 0;  // current endpoint chosen
+  // The request as it stands in request_buffer: [request_begin, + head.size + body_first). Where pipelined bytes follow in the
+  // same buffer the session owns it (Session::in) and request_shared is set.
+  BufferRef request_buffer;
+  bool request_shared = false;
+  uint32_t request_begin = 0;
+  uint32_t body_first = 0;
+  // The response head while it is incomplete: [response_begin, response_end) of response.buffer.
+  uint32_t response_begin = 0;
+  uint32_t response_end = 0;
+  uint32_t response_scanned = 0;
+  std::array<EndpointHandle, kTriedMax> tried;
+  RequestHead head;
+  Flow request;
+  Flow response;
+  std::array<char, kReplyBytesMax> text;  // inserted request lines, later perhaps our own response
+};
+
+}  // namespace ringway::dp

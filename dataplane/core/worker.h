@@ -1,0 +1,289 @@
+// The session state machine: one worker = one thread = one ring. This file is its table of contents: the loop, the one
+// dispatch, and every handler's name. The handlers stand in the order of a request's life in
+//   worker_accept.h    listeners, new sessions, maps, stop
+//   worker_request.h   from the first byte of a request to the choice of an endpoint
+//   worker_upstream.h  pool, connect, sending the request, failure and retry
+//   worker_response.h  from the response's first byte to the end of the exchange, our own replies
+//   worker_stream.h    TCP and upgraded sessions
+//   worker_close.h     receives that wait for a buffer, deadlines, closing
+// docs/LIFE_OF_A_REQUEST.md walks through them. No allocation after construction except in AdoptMap; no lock; no log.
+//
+// Five rules: a Tag is slot + generation; every submission goes through an Arm/Submit function that sets the socket's flag;
+// a slot is freed only when its socket is quiet; one send in flight per socket; a receive without buffer is parked.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <string_view>
+
+#include "dataplane/core/balance.h"
+#include "dataplane/core/io.h"
+#include "dataplane/core/judge.h"
+#include "dataplane/core/session.h"
+#include "dataplane/core/slab.h"
+#include "dataplane/core/timer_wheel.h"
+#include "dataplane/core/worker_shared.h"
+
+namespace ringway::dp {
+
+struct WorkerLimits {
+  uint32_t sessions_max = 4096;   // at the limit the listeners stop accepting
+  uint32_t upstreams_max = 4096;  // at the limit idle ones are closed, else the request is answered 503
+  uint64_t seed = 1;              // of random-of-two and of the start of round robins
+};
+
+template <Io IoType>
+class Worker {
+ public:
+  // `index` picks this worker's listening sockets out of the map. Both references outlive the worker.
+  Worker(IoType& io, WorkerShared& shared, uint32_t index, const WorkerLimits& limits);
+
+  // Turns until a stop is complete.
+  void Run() {
+    while (Step()) {
+    }
+  }
+  // One turn; false when stopped.
+  bool Step();
+
+  // For tests: nothing is left behind when all are zero.
+  uint32_t sessions() const { return sessions_.in_use(); }
+  uint32_t exchanges() const { return exchanges_.in_use(); }
+  uint32_t upstreams() const { return upstreams_.in_use(); }
+  uint32_t timers() const { return wheel_.linked(); }
+
+ private:
+  enum class Failure : uint8_t { kConnect, kEarly, kBadResponse, kTimeout };
+  struct ListenerState {
+    const ListenerEntry* entry = nullptr;
+    int fd = -1;
+    bool accepting = false;
+    uint32_t generation = 0;
+    uint64_t resume_us = 0;
+  };
+
+  void Dispatch(const Completion& c);
+
+  // worker_accept.h
+  void TakeMap();
+  void AdoptListener(ListenerHandle handle, const ListenerEntry* entry);
+  void StopListening(ListenerHandle handle);
+  void ArmAccept(ListenerHandle handle);
+  void PauseAccepting(Limit limit);
+  void ResumeAccepting();
+  void OnAccepted(const Completion& c);
+  void OpenSession(ListenerHandle handle, int fd);
+  void BeginStop();
+  bool FinishStop();
+
+  // worker_request.h
+  void ArmClientRecv(Session& s);
+  void OnClientReceived(uint32_t slot, const Completion& c);
+  void OnClientBytes(Session& s, BufferRef got, uint32_t size);
+  void OnClientEnded(Session& s);
+  void OnClientGone(Session& s);
+  void NextRequest(Session& s);
+  void ParseRequest(Session& s);
+  void RefuseRequest(Session& s, uint16_t status, Refusal refusal);
+  Exchange* OpenExchange(Session& s);
+  void BeginExchange(Session& s, const RequestHead& head);
+  bool FrameRequest(Exchange& e, uint32_t available);
+  void OnRequestBody(Exchange& e, BufferRef got, uint32_t size);
+
+  // worker_upstream.h
+  void ChooseEndpoint(Exchange& e);
+  bool BindPooled(Exchange& e, const EndpointEntry& endpoint);
+  bool BindNew(Exchange& e, const EndpointEntry& endpoint, const ServiceEntry& service);
+  void Bind(Exchange& e, Upstream& u, EndpointHandle endpoint);
+  void Unbind(Exchange& e);
+  void OnConnected(uint32_t slot, const Completion& c);
+  void SendRequest(Exchange& e);
+  void WriteForwarded(Exchange& e);
+  void SubmitUpstreamSend(Exchange& e);
+  void OnUpstreamSent(uint32_t slot, const Completion& c);
+  void OnRequestSent(Exchange& e);
+  void FailExchange(Exchange& e, Failure failure);
+  bool MayRetry(const Exchange& e, Failure failure) const;
+  void ReleaseRequest(Exchange& e);
+  void PoolUpstream(Upstream& u);
+  void UnlinkIdle(Upstream& u);
+  void CloseIdle(EndpointHandle endpoint);
+  bool EvictIdle();
+
+  // worker_response.h
+  void ArmUpstreamRecv(Upstream& u);
+  void OnUpstreamReceived(uint32_t slot, const Completion& c);
+  void OnUpstreamBytes(Exchange& e, BufferRef got, uint32_t size);
+  void OnUpstreamEnded(Exchange& e, bool reset);
+  void ParseResponse(Exchange& e);
+  void OnInterim(Exchange& e, ResponseHead& head);
+  void StartResponse(Exchange& e, ResponseHead& head);
+  bool FrameResponse(Exchange& e, const ResponseHead& head, uint32_t available, uint32_t& body);
+  void OnResponseBody(Exchange& e, BufferRef got, uint32_t size);
+  void ReleaseUpstream(Exchange& e);
+  void SubmitClientSend(Exchange& e);
+  void OnClientSent(uint32_t slot, const Completion& c);
+  void OnResponseSent(Exchange& e);
+  void CutResponse(Exchange& e);
+  void SendReply(Exchange& e);
+  void CountResponse(Exchange& e, uint16_t status);
+  void Finish(Exchange& e);
+  void Settle(Exchange& e);
+
+  // worker_stream.h
+  void OpenStream(Session& s);
+  void BeginTunnel(Exchange& e);
+  void OnStreamBytes(Exchange& e, bool from_client, BufferRef got, uint32_t begin, uint32_t end);
+  void OnStreamSent(Exchange& e, bool to_client);
+  void OnStreamEnded(Exchange& e, bool from_client);
+
+  // worker_close.h
+  void ParkClient(Session& s);
+  void ParkUpstream(Upstream& u);
+  void Unpark();
+  void OnDeadline(uint32_t timer);
+  void OnSessionDeadline(Session& s);
+  void OnExchangeDeadline(Session& s, Exchange& e);
+  void EndSession(Session& s, bool linger);
+  void CloseSession(Session& s);
+  void TryFreeSession(Session& s);
+  void CloseUpstream(Upstream& u);
+  void TryFreeUpstream(Upstream& u);
+  void FreeExchange(Exchange& e);
+  void ReturnBuffer(BufferRef& buffer);
+
+  // Small common things.
+  uint32_t SlotOf(const Session& s) const { return static_cast<uint32_t>(&s - &sessions_[0]); }
+  uint32_t SlotOf(const Upstream& u) const { return static_cast<uint32_t>(&u - &upstreams_[0]); }
+  uint32_t SlotOf(const Exchange& e) const { return static_cast<uint32_t>(&e - &exchanges_[0]); }
+  Session& SessionOf(const Exchange& e) { return sessions_[e.session]; }
+  const Session& SessionOf(const Exchange& e) const { return sessions_[e.session]; }
+  uint32_t TimerOf(const Session& s) const { return SlotOf(s); }
+  uint32_t TimerOf(const Upstream& u) const { return sessions_.capacity() + SlotOf(u); }
+  void SetDeadline(const Session& s, uint32_t ms) { wheel_.Set(TimerOf(s), io_.NowUs() + uint64_t{ms} * 1000); }
+  const ListenerEntry* Listener(const Session& s) const { return listeners_[s.listener].entry; }
+  ListenerCounters& CountersOf(const Session& s) { return counters_.listeners[s.listener]; }
+  EndpointCounters& EndpointOf(const Exchange& e) { return counters_.endpoints[e.endpoint]; }
+  ServiceCounters& ServiceOf(const Exchange& e) { return counters_.services[e.service]; }
+  // The service's settings; defaults when the current map does not have it any more.
+  const ServiceEntry& Settings(const Exchange& e) const {
+    const ServiceEntry* entry = e.service == kNoHandle ? nullptr : balancer_.Service(e.service);
+    return entry != nullptr ? *entry : defaults_;
+  }
+  Group GroupFor(const Flow& flow) const {
+    const bool large = flow.framing == Framing::kLength ? flow.remaining >= io_.BufferSize(Group::kSmall) : flow.bulk;
+    return large ? Group::kLarge : Group::kSmall;
+  }
+  void NoteBulk(Flow& flow, uint32_t size) const { flow.bulk = size >= io_.BufferSize(Group::kSmall); }
+  static void Advance(Flow& flow, size_t sent);
+  void CountLimit(Limit limit) { counters_.worker.limits_total[static_cast<size_t>(limit)].Add(); }
+  void CountTimeout(Timeout timeout) { counters_.worker.timeouts_total[static_cast<size_t>(timeout)].Add(); }
+  void TakeBuffer(const BufferRef& got) {
+    if (got.held()) GaugeOf(got.group).Add();
+  }
+  Counter& GaugeOf(Group group) {
+    return group == Group::kSmall ? counters_.worker.buffers_small_used : counters_.worker.buffers_large_used;
+  }
+
+  static constexpr uint32_t kLingerMs = 2000;
+  static constexpr uint32_t kLingerBytesMax = 256 << 10;
+  static constexpr uint32_t kReplyTimeoutMs = 10000;
+  static constexpr uint32_t kCoolUs = 1000000;         // an endpoint that refused a connection is chosen last for this long
+  static constexpr uint32_t kAcceptPauseUs = 100000;   // after an accept error
+  static constexpr uint32_t kBuffersReserve = 64;      // fewer free ones: requests are not kept for a retry
+  static constexpr uint32_t kWaitMsMax = 1000;
+  static constexpr uint32_t kResponseHeadMax = 16384;
+
+  IoType& io_;
+  WorkerShared& shared_;
+  CounterTable& counters_;
+  const uint32_t index_;
+  const ServiceEntry defaults_;
+
+  Slab<Session> sessions_;
+  Slab<Exchange> exchanges_;
+  Slab<Upstream> upstreams_;
+  TimerWheel wheel_;
+  Balancer balancer_;
+  std::array<ListenerState, kListenersMax> listeners_;
+
+  uint32_t parked_head_ = kNoSlot;  // sessions' slots, and upstreams' with kParkedUpstream set
+  uint32_t parked_tail_ = kNoSlot;
+  static constexpr uint32_t kParkedUpstream = 1u << 31;
+  void Park(Socket& socket, uint32_t key);
+  Socket& ParkedSocket(uint32_t key);
+
+  bool accept_idle_ = false;  // a listener is not accepting and should again
+  bool stopping_ = false;
+  uint64_t stop_deadline_us_ = 0;
+  uint32_t evict_from_ = 0;
+};
+
+template <Io IoType>
+Worker<IoType>::Worker(IoType& io, WorkerShared& shared, uint32_t index, const WorkerLimits& limits)
+    : io_(io),
+      shared_(shared),
+      counters_(shared.counters),
+      index_(index),
+      sessions_(limits.sessions_max),
+      exchanges_(limits.sessions_max),
+      upstreams_(limits.upstreams_max),
+      wheel_(limits.sessions_max + limits.upstreams_max),
+      balancer_(limits.seed) {}
+
+template <Io IoType>
+bool Worker<IoType>::Step() {
+  const uint32_t wait = accept_idle_ || stopping_ ? 20 : kWaitMsMax;
+  io_.Turn(wheel_.WaitMs(io_.NowUs(), wait), [this](const Completion& c) { Dispatch(c); });
+  counters_.worker.turns_total.Add();
+  if (shared_.next_map.load(std::memory_order_relaxed) != nullptr) TakeMap();
+  wheel_.Advance(io_.NowUs(), [this](uint32_t timer) { OnDeadline(timer); });
+  if (parked_head_ != kNoSlot) Unpark();
+  if (accept_idle_) ResumeAccepting();
+  if (!stopping_ && shared_.stop.load(std::memory_order_acquire)) BeginStop();
+  return !(stopping_ && FinishStop());
+}
+
+template <Io IoType>
+void Worker<IoType>::Dispatch(const Completion& c) {
+  counters_.worker.completions_total.Add();
+  switch (c.tag.op) {
+    case Op::kAccept:
+      return OnAccepted(c);
+    case Op::kClientRecv:
+      return OnClientReceived(c.tag.slot, c);
+    case Op::kClientSend:
+      return OnClientSent(c.tag.slot, c);
+    case Op::kConnect:
+      return OnConnected(c.tag.slot, c);
+    case Op::kUpstreamRecv:
+      return OnUpstreamReceived(c.tag.slot, c);
+    case Op::kUpstreamSend:
+      return OnUpstreamSent(c.tag.slot, c);
+    case Op::kNone:
+      return;
+  }
+}
+
+template <Io IoType>
+void Worker<IoType>::Advance(Flow& flow, size_t sent) {
+  while (sent > 0 && flow.slice_at < flow.slice_count) {
+    Slice& slice = flow.slices[flow.slice_at];
+    if (sent < slice.size) {
+      slice.data += sent;
+      slice.size -= sent;
+      return;
+    }
+    sent -= slice.size;
+    ++flow.slice_at;
+  }
+}
+
+}  // namespace ringway::dp
+
+#include "dataplane/core/worker_accept.h"
+#include "dataplane/core/worker_close.h"
+#include "dataplane/core/worker_request.h"
+#include "dataplane/core/worker_response.h"
+#include "dataplane/core/worker_stream.h"
+#include "dataplane/core/worker_upstream.h"

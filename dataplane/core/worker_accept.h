@@ -1,0 +1,151 @@
+// Worker: maps and listeners, new sessions, the graceful stop.
+#pragma once
+
+#include "dataplane/core/worker.h"
+
+namespace ringway::dp {
+
+template <Io IoType>
+void Worker<IoType>::TakeMap() {
+  const BackendMap* map = shared_.next_map.exchange(nullptr, std::memory_order_acq_rel);
+  if (map == nullptr) return;
+  balancer_.Adopt(*map, [this](EndpointHandle left) { CloseIdle(left); });
+  for (ListenerHandle handle = 0; handle < kListenersMax; ++handle) {
+    AdoptListener(handle, handle < map->listeners.size() ? map->listeners[handle].get() : nullptr);
+  }
+  // From here on nothing of an older map is referred to: feed/ may free it.
+  shared_.map_version.store(map->version, std::memory_order_release);
+}
+
+template <Io IoType>
+void Worker<IoType>::AdoptListener(ListenerHandle handle, const ListenerEntry* entry) {
+  ListenerState& listener = listeners_[handle];
+  const int fd = entry != nullptr ? entry->sockets[index_] : -1;
+  if (fd != listener.fd) {
+    StopListening(handle);
+    listener.fd = fd;
+    listener.resume_us = 0;
+    accept_idle_ = accept_idle_ || fd >= 0;
+  }
+  listener.entry = entry;
+}
+
+// The accept in flight completes under an old generation and is then ignored.
+template <Io IoType>
+void Worker<IoType>::StopListening(ListenerHandle handle) {
+  ListenerState& listener = listeners_[handle];
+  if (listener.fd < 0) return;
+  if (listener.accepting) io_.Cancel({Op::kAccept, handle, listener.generation});
+  io_.Close(listener.fd);
+  listener.fd = -1;
+  listener.accepting = false;
+  listener.generation = (listener.generation + 1) & 0xffffffu;
+}
+
+template <Io IoType>
+void Worker<IoType>::ArmAccept(ListenerHandle handle) {
+  ListenerState& listener = listeners_[handle];
+  listener.accepting = true;
+  io_.Accept(listener.fd, {Op::kAccept, handle, listener.generation});
+}
+
+// Connections then wait in the kernel's backlog.
+template <Io IoType>
+void Worker<IoType>::PauseAccepting(Limit limit) {
+  CountLimit(limit);
+  accept_idle_ = true;
+  for (ListenerHandle handle = 0; handle < kListenersMax; ++handle) {
+    if (listeners_[handle].accepting) io_.Cancel({Op::kAccept, handle, listeners_[handle].generation});
+  }
+}
+
+template <Io IoType>
+void Worker<IoType>::ResumeAccepting() {
+  if (stopping_ || sessions_.in_use() == sessions_.capacity()) return;
+  accept_idle_ = false;
+  for (ListenerHandle handle = 0; handle < kListenersMax; ++handle) {
+    ListenerState& listener = listeners_[handle];
+    if (listener.fd < 0 || listener.accepting) continue;
+    if (listener.resume_us <= io_.NowUs()) ArmAccept(handle);
+    else accept_idle_ = true;
+  }
+}
+
+template <Io IoType>
+void Worker<IoType>::OnAccepted(const Completion& c) {
+  const ListenerHandle handle = c.tag.slot;
+  ListenerState& listener = listeners_[handle];
+  const bool current = listener.generation == c.tag.generation && listener.fd >= 0;
+  if (current && !c.more) {
+    listener.accepting = false;
+    accept_idle_ = true;
+  }
+  if (c.result >= 0) {
+    if (current && !stopping_) return OpenSession(handle, c.result);
+    return io_.Close(c.result);
+  }
+  if (!current) return;
+  const Verdict verdict = Judge(c.result);
+  if (verdict == Verdict::kCanceled || verdict == Verdict::kAgain) return;
+  if (verdict == Verdict::kLimit) CountLimit(Limit::kFiles);
+  else counters_.worker.accept_errors_total.Add();
+  // A connection reset while it waited costs nothing; anything else may persist: never spin on it.
+  if (verdict != Verdict::kGone) listener.resume_us = io_.NowUs() + kAcceptPauseUs;
+}
+
+template <Io IoType>
+void Worker<IoType>::OpenSession(ListenerHandle handle, int fd) {
+  IpAddress peer;
+  const uint32_t slot = io_.PeerOf(fd, peer) ? sessions_.Allocate() : kNoSlot;
+  if (slot == kNoSlot) {
+    if (sessions_.in_use() == sessions_.capacity()) CountLimit(Limit::kSessions);
+    return io_.Close(fd);
+  }
+  Session& s = sessions_[slot];
+  const ListenerEntry& listener = *listeners_[handle].entry;
+  s.fd = fd;
+  s.listener = static_cast<uint16_t>(handle);
+  s.tcp = listener.protocol == Protocol::kTcp;
+  s.peer = peer;
+  for (const IpBlock& block : listener.trusted_proxies) s.trusted = s.trusted || BlockContains(block, peer);
+  wheel_.Init(TimerOf(s));
+  CountersOf(s).sessions_open.Add();
+  CountersOf(s).sessions_total.Add();
+  counters_.worker.sessions_open.Add();
+  if (sessions_.in_use() == sessions_.capacity()) PauseAccepting(Limit::kSessions);
+  if (s.tcp) return OpenStream(s);
+  SetDeadline(s, listener.head_timeout_ms);
+  ArmClientRecv(s);
+}
+
+template <Io IoType>
+void Worker<IoType>::BeginStop() {
+  stopping_ = true;
+  stop_deadline_us_ = io_.NowUs() + uint64_t{shared_.stop_timeout_ms.load()} * 1000;
+  for (ListenerHandle handle = 0; handle < kListenersMax; ++handle) StopListening(handle);
+  for (uint32_t slot = 0; slot < sessions_.high_water(); ++slot) {
+    Session& s = sessions_[slot];
+    if (s.fd >= 0 && s.state == SessionState::kIdle) CloseSession(s);
+  }
+  for (uint32_t slot = 0; slot < upstreams_.high_water(); ++slot) {
+    Upstream& u = upstreams_[slot];
+    if (u.fd >= 0 && u.state == UpstreamState::kIdle) CloseUpstream(u);
+  }
+}
+
+// True when nothing is left. At the deadline what is left is cut.
+template <Io IoType>
+bool Worker<IoType>::FinishStop() {
+  if (sessions_.in_use() == 0 && upstreams_.in_use() == 0) {
+    shared_.stopped.store(true, std::memory_order_release);
+    return true;
+  }
+  if (io_.NowUs() >= stop_deadline_us_) {
+    for (uint32_t slot = 0; slot < sessions_.high_water(); ++slot) {
+      if (sessions_[slot].fd >= 0) CloseSession(sessions_[slot]);
+    }
+  }
+  return false;
+}
+
+}  // namespace ringway::dp

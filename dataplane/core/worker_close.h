@@ -1,0 +1,225 @@
+// Worker: receives that wait for a buffer, deadlines, and closing: cancel what is pending, wait for it, free.
+#pragma once
+
+#include "dataplane/core/worker.h"
+
+namespace ringway::dp {
+
+// A large buffer is a wish: a small one does too. Where buffers are free again already, the receive is simply repeated.
+template <Io IoType>
+void Worker<IoType>::ParkClient(Session& s) {
+  if (s.receive_group == Group::kLarge) {
+    CountLimit(Limit::kBuffersLarge);
+    s.receive_group = Group::kSmall;
+    s.receiving = true;
+    return io_.RecvSelect(s.fd, Group::kSmall, {Op::kClientRecv, SlotOf(s), s.generation});
+  }
+  if (io_.BuffersFree(Group::kSmall) > 0) return ArmClientRecv(s);
+  CountLimit(Limit::kBuffersSmall);
+  Park(s, SlotOf(s));
+}
+
+template <Io IoType>
+void Worker<IoType>::ParkUpstream(Upstream& u) {
+  if (u.receive_group == Group::kLarge) {
+    CountLimit(Limit::kBuffersLarge);
+    u.receive_group = Group::kSmall;
+    u.receiving = true;
+    return io_.RecvSelect(u.fd, Group::kSmall, {Op::kUpstreamRecv, SlotOf(u), u.generation});
+  }
+  if (io_.BuffersFree(Group::kSmall) > 0) return ArmUpstreamRecv(u);
+  CountLimit(Limit::kBuffersSmall);
+  Park(u, SlotOf(u) | kParkedUpstream);
+}
+
+template <Io IoType>
+Socket& Worker<IoType>::ParkedSocket(uint32_t key) {
+  if ((key & kParkedUpstream) != 0) return upstreams_[key & ~kParkedUpstream];
+  return sessions_[key];
+}
+
+template <Io IoType>
+void Worker<IoType>::Park(Socket& socket, uint32_t key) {
+  socket.parked = true;
+  socket.parked_next = kNoSlot;
+  if (parked_tail_ == kNoSlot) parked_head_ = key;
+  else ParkedSocket(parked_tail_).parked_next = key;
+  parked_tail_ = key;
+}
+
+// Wakes as many as buffers are free, first come first served. Those that are closing have waited long enough in any case.
+template <Io IoType>
+void Worker<IoType>::Unpark() {
+  uint32_t free = io_.BuffersFree(Group::kSmall);
+  uint32_t key = parked_head_;
+  parked_head_ = parked_tail_ = kNoSlot;
+  while (key != kNoSlot) {
+    Socket& socket = ParkedSocket(key);
+    const uint32_t next = socket.parked_next;
+    const bool upstream = (key & kParkedUpstream) != 0;
+    const uint32_t slot = key & ~kParkedUpstream;
+    const bool closing = upstream ? upstreams_[slot].state == UpstreamState::kClosing
+                                  : sessions_[slot].state == SessionState::kClosing;
+    socket.parked = false;
+    if (closing) {
+      if (upstream) TryFreeUpstream(upstreams_[slot]);
+      else TryFreeSession(sessions_[slot]);
+    } else if (free > 0) {
+      --free;
+      if (upstream) ArmUpstreamRecv(upstreams_[slot]);
+      else ArmClientRecv(sessions_[slot]);
+    } else {
+      Park(socket, key);
+    }
+    key = next;
+  }
+}
+
+template <Io IoType>
+void Worker<IoType>::OnDeadline(uint32_t timer) {
+  if (timer < sessions_.capacity()) return OnSessionDeadline(sessions_[timer]);
+  Upstream& u = upstreams_[timer - sessions_.capacity()];
+  if (u.state != UpstreamState::kIdle) return;  // taken from the pool meanwhile
+  CountTimeout(Timeout::kUpstreamIdle);
+  CloseUpstream(u);
+}
+
+template <Io IoType>
+void Worker<IoType>::OnSessionDeadline(Session& s) {
+  switch (s.state) {
+    case SessionState::kIdle:
+      CountTimeout(s.fresh ? Timeout::kHead : Timeout::kClientIdle);
+      return CloseSession(s);
+    case SessionState::kHead:
+      CountTimeout(Timeout::kHead);
+      return RefuseRequest(s, 408, Refusal::kHeadTimeout);
+    case SessionState::kExchange:
+      return OnExchangeDeadline(s, exchanges_[s.exchange]);
+    case SessionState::kLinger:
+      CountTimeout(Timeout::kLinger);
+      return CloseSession(s);
+    case SessionState::kClosing:
+      return;
+  }
+}
+
+template <Io IoType>
+void Worker<IoType>::OnExchangeDeadline(Session& s, Exchange& e) {
+  switch (e.state) {
+    case ExchangeState::kConnecting:
+      CountTimeout(Timeout::kConnect);
+      return FailExchange(e, Failure::kConnect);
+    case ExchangeState::kWaiting:
+      if (e.request.received_all || e.request.unsent()) {
+        CountTimeout(Timeout::kResponse);
+        return FailExchange(e, Failure::kTimeout);
+      }
+      CountTimeout(Timeout::kBodyIdle);  // the client owes the rest of its body
+      e.close_after = true;
+      e.reply_status = 408;
+      e.next = Next::kReply;
+      e.state = ExchangeState::kUnbinding;
+      return CloseUpstream(upstreams_[e.upstream]);
+    case ExchangeState::kResponding:
+      CountTimeout(Timeout::kBodyIdle);
+      if (e.endpoint != kNoHandle && !s.sending) return CutResponse(e);
+      return OnClientGone(s);  // it does not read
+    case ExchangeState::kReplying:
+      CountTimeout(Timeout::kBodyIdle);
+      return CloseSession(s);
+    case ExchangeState::kTunnel:
+      CountTimeout(Timeout::kTunnel);
+      return CloseSession(s);
+    case ExchangeState::kUnbinding:
+      return;  // its upstream is being cancelled, which ends by itself
+  }
+}
+
+// After the last response. With `linger` the client may still be sending: closing now would make the kernel send RST, and
+// that could overtake the response.
+template <Io IoType>
+void Worker<IoType>::EndSession(Session& s, bool linger) {
+  if (!linger || s.input_ended) return CloseSession(s);
+  io_.Shutdown(s.fd);
+  s.state = SessionState::kLinger;
+  if (!s.receiving) ReturnBuffer(s.in);
+  SetDeadline(s, kLingerMs);
+  if (!s.receiving && !s.parked) ArmClientRecv(s);
+}
+
+template <Io IoType>
+void Worker<IoType>::CloseSession(Session& s) {
+  if (s.state == SessionState::kClosing) return;
+  s.state = SessionState::kClosing;
+  wheel_.Clear(TimerOf(s));
+  const uint32_t slot = SlotOf(s);
+  if (s.receiving) io_.Cancel({Op::kClientRecv, slot, s.generation});
+  if (s.sending) io_.Cancel({Op::kClientSend, slot, s.generation});
+  if (s.exchange == kNoSlot) return TryFreeSession(s);
+  Exchange& e = exchanges_[s.exchange];
+  e.next = Next::kDrop;
+  e.state = ExchangeState::kUnbinding;
+  if (e.upstream != kNoSlot) CloseUpstream(upstreams_[e.upstream]);
+  else Settle(e);
+}
+
+template <Io IoType>
+void Worker<IoType>::TryFreeSession(Session& s) {
+  if (s.state != SessionState::kClosing || s.exchange != kNoSlot || !s.quiet()) return;
+  ReturnBuffer(s.in);
+  if (s.reset) io_.Reset(s.fd);
+  else io_.Close(s.fd);
+  s.fd = -1;
+  CountersOf(s).sessions_open.Sub();
+  counters_.worker.sessions_open.Sub();
+  sessions_.Free(SlotOf(s));
+}
+
+template <Io IoType>
+void Worker<IoType>::CloseUpstream(Upstream& u) {
+  if (u.state == UpstreamState::kClosing) return;
+  if (u.state == UpstreamState::kIdle) UnlinkIdle(u);
+  u.state = UpstreamState::kClosing;
+  wheel_.Clear(TimerOf(u));
+  const uint32_t slot = SlotOf(u);
+  if (u.connecting) io_.Cancel({Op::kConnect, slot, u.generation});
+  if (u.receiving) io_.Cancel({Op::kUpstreamRecv, slot, u.generation});
+  if (u.sending) io_.Cancel({Op::kUpstreamSend, slot, u.generation});
+  TryFreeUpstream(u);
+}
+
+template <Io IoType>
+void Worker<IoType>::TryFreeUpstream(Upstream& u) {
+  if (u.state != UpstreamState::kClosing || !u.quiet()) return;
+  if (u.reset) io_.Reset(u.fd);
+  else io_.Close(u.fd);
+  u.fd = -1;
+  counters_.worker.upstreams_open.Sub();
+  counters_.endpoints[u.endpoint].upstreams_open.Sub();
+  const uint32_t exchange = u.exchange;
+  upstreams_.Free(SlotOf(u));
+  if (exchange == kNoSlot) return;
+  Unbind(exchanges_[exchange]);
+  Settle(exchanges_[exchange]);
+}
+
+template <Io IoType>
+void Worker<IoType>::FreeExchange(Exchange& e) {
+  if (e.service != kNoHandle) ServiceOf(e).exchanges_in_flight.Sub();
+  ReleaseRequest(e);
+  ReturnBuffer(e.request.buffer);
+  ReturnBuffer(e.response.buffer);
+  SessionOf(e).exchange = kNoSlot;
+  counters_.worker.exchanges_open.Sub();
+  exchanges_.Free(SlotOf(e));
+}
+
+template <Io IoType>
+void Worker<IoType>::ReturnBuffer(BufferRef& buffer) {
+  if (!buffer.held()) return;
+  GaugeOf(buffer.group).Sub();
+  io_.ReturnBuffer(buffer.group, buffer.id);
+  buffer = {};
+}
+
+}  // namespace ringway::dp

@@ -1,0 +1,309 @@
+// Worker: from the first byte of a request to the choice of an endpoint.
+#pragma once
+
+#include <algorithm>
+#include <cstring>
+
+#include "dataplane/core/route.h"
+#include "dataplane/core/worker.h"
+
+namespace ringway::dp {
+
+// What is wanted next follows from the state: the rest of a head goes behind its first part, everything else into a buffer
+// that is bound only when bytes are there.
+template <Io IoType>
+void Worker<IoType>::ArmClientRecv(Session& s) {
+  const Tag tag{Op::kClientRecv, SlotOf(s), s.generation};
+  s.receiving = true;
+  if (s.state == SessionState::kHead) {
+    char* data = io_.BufferData(s.in.group, s.in.id);
+    return io_.RecvInto(s.fd, data + s.in_end, io_.BufferSize(s.in.group) - s.in_end, tag);
+  }
+  s.receive_group = Group::kSmall;
+  if (s.state == SessionState::kExchange) {
+    const Flow& flow = exchanges_[s.exchange].request;
+    if (!flow.received_all) s.receive_group = GroupFor(flow);
+  }
+  io_.RecvSelect(s.fd, s.receive_group, tag);
+}
+
+template <Io IoType>
+void Worker<IoType>::OnClientReceived(uint32_t slot, const Completion& c) {
+  Session& s = sessions_[slot];
+  BufferRef got{c.buffer, s.receive_group};
+  TakeBuffer(got);
+  if (s.generation != c.tag.generation) {
+    counters_.worker.unexpected_total.Add();
+    return ReturnBuffer(got);
+  }
+  s.receiving = false;
+  if (s.state == SessionState::kClosing) {
+    ReturnBuffer(got);
+    return TryFreeSession(s);
+  }
+  if (c.result > 0) {
+    const auto size = static_cast<uint32_t>(c.result);
+    CountersOf(s).bytes_received_total.Add(size);
+    return OnClientBytes(s, got, size);
+  }
+  ReturnBuffer(got);
+  if (c.result == 0) return OnClientEnded(s);
+  switch (Judge(c.result)) {
+    case Verdict::kNoBuffers:
+      return ParkClient(s);
+    case Verdict::kAgain:
+      return ArmClientRecv(s);
+    case Verdict::kGone:
+      return OnClientGone(s);
+    default:
+      counters_.worker.unexpected_total.Add();
+      return OnClientGone(s);
+  }
+}
+
+template <Io IoType>
+void Worker<IoType>::OnClientBytes(Session& s, BufferRef got, uint32_t size) {
+  switch (s.state) {
+    case SessionState::kIdle:
+      s.in = got;
+      s.in_begin = 0;
+      s.in_end = size;
+      s.scanned = 0;
+      if (const ListenerEntry* listener = Listener(s); listener != nullptr && !s.fresh) {
+        SetDeadline(s, listener->head_timeout_ms);
+      }
+      return ParseRequest(s);
+    case SessionState::kHead:
+      s.in_end += size;
+      return ParseRequest(s);
+    case SessionState::kExchange: {
+      Exchange& e = exchanges_[s.exchange];
+      if (!got.held()) return;  // the rest of a head that was given up meanwhile
+      if (e.state == ExchangeState::kTunnel) return OnStreamBytes(e, true, got, 0, size);
+      if (e.request.received_all) {  // pipelined: kept until its turn
+        s.in = got;
+        s.in_begin = 0;
+        s.in_end = size;
+        s.scanned = 0;
+        return;
+      }
+      if (e.state == ExchangeState::kWaiting || e.state == ExchangeState::kResponding) {
+        return OnRequestBody(e, got, size);
+      }
+      return ReturnBuffer(got);  // a body nobody wants any more; the session ends with this exchange
+    }
+    case SessionState::kLinger:
+      ReturnBuffer(got);
+      s.linger_bytes += size;
+      if (s.linger_bytes > kLingerBytesMax) return CloseSession(s);
+      return ArmClientRecv(s);
+    case SessionState::kClosing:
+      return;
+  }
+}
+
+template <Io IoType>
+void Worker<IoType>::OnClientEnded(Session& s) {
+  s.input_ended = true;
+  if (s.state != SessionState::kExchange) return CloseSession(s);
+  Exchange& e = exchanges_[s.exchange];
+  if (e.state == ExchangeState::kTunnel) return OnStreamEnded(e, true);
+  if (!e.request.received_all && e.state != ExchangeState::kReplying && e.state != ExchangeState::kUnbinding) {
+    return OnClientGone(s);  // its request will never be whole
+  }
+  e.close_after = true;  // half-closed: it may still read
+}
+
+template <Io IoType>
+void Worker<IoType>::OnClientGone(Session& s) {
+  if (s.state == SessionState::kExchange) {
+    Exchange& e = exchanges_[s.exchange];
+    if (e.service != kNoHandle) ServiceOf(e).client_aborts_total.Add();
+    // What is cut for the client is cut for the endpoint: it must not take half a stream for a whole one.
+    if (e.state == ExchangeState::kTunnel && e.upstream != kNoSlot) upstreams_[e.upstream].reset = true;
+  }
+  CloseSession(s);
+}
+
+// The session is between requests; pipelined bytes may be there already.
+template <Io IoType>
+void Worker<IoType>::NextRequest(Session& s) {
+  const ListenerEntry* listener = Listener(s);
+  if (listener == nullptr || stopping_) return EndSession(s, false);
+  s.state = SessionState::kIdle;
+  s.fresh = false;
+  if (s.in.held()) {
+    SetDeadline(s, listener->head_timeout_ms);
+    return ParseRequest(s);
+  }
+  SetDeadline(s, listener->client_idle_timeout_ms);
+  if (!s.receiving && !s.parked) ArmClientRecv(s);
+}
+
+template <Io IoType>
+void Worker<IoType>::ParseRequest(Session& s) {
+  const ListenerEntry* listener = Listener(s);
+  if (listener == nullptr) return CloseSession(s);
+  char* data = io_.BufferData(s.in.group, s.in.id);
+  RequestHead head;
+  const RequestRules rules{{listener->head_bytes_max, listener->target_bytes_max}, s.trusted, true};
+  switch (ParseRequestHead(data + s.in_begin, s.in_end - s.in_begin, rules, s.scanned, head)) {
+    case HeadError::kNone:
+      return BeginExchange(s, head);
+    case HeadError::kIncomplete:
+      break;
+    case HeadError::kBad:
+      return RefuseRequest(s, 400, Refusal::kBadRequest);
+    case HeadError::kTooLarge:
+      return RefuseRequest(s, 431, Refusal::kHeadTooLarge);
+    case HeadError::kTargetTooLong:
+      return RefuseRequest(s, 414, Refusal::kTargetTooLong);
+    case HeadError::kVersion:
+      return RefuseRequest(s, 505, Refusal::kVersion);
+    case HeadError::kNotImplemented:
+      return RefuseRequest(s, 501, Refusal::kNotImplemented);
+  }
+  if (s.in_begin > 0) {  // the tail of a buffer that earlier requests filled
+    std::memmove(data, data + s.in_begin, s.in_end - s.in_begin);
+    s.in_end -= s.in_begin;
+    s.in_begin = 0;
+  }
+  if (s.in_end == io_.BufferSize(s.in.group)) return RefuseRequest(s, 431, Refusal::kHeadTooLarge);
+  s.state = SessionState::kHead;
+  if (!s.receiving && !s.input_ended) return ArmClientRecv(s);
+  if (s.input_ended) CloseSession(s);
+}
+
+template <Io IoType>
+Exchange* Worker<IoType>::OpenExchange(Session& s) {
+  const uint32_t slot = exchanges_.Allocate();
+  if (slot == kNoSlot) return nullptr;
+  Exchange& e = exchanges_[slot];
+  e.session = SlotOf(s);
+  e.start_us = io_.NowUs();
+  s.exchange = slot;
+  s.state = SessionState::kExchange;
+  counters_.worker.exchanges_open.Add();
+  return &e;
+}
+
+// The connection is not in a state from which a next request could be told: answer and close.
+template <Io IoType>
+void Worker<IoType>::RefuseRequest(Session& s, uint16_t status, Refusal refusal) {
+  CountersOf(s).refused_total[static_cast<size_t>(refusal)].Add();
+  Exchange* e = OpenExchange(s);
+  if (e == nullptr) {
+    CountLimit(Limit::kExchanges);
+    return CloseSession(s);
+  }
+  e->close_after = true;
+  e->reply_status = status;
+  SendReply(*e);
+}
+
+template <Io IoType>
+void Worker<IoType>::BeginExchange(Session& s, const RequestHead& head) {
+  Exchange* opened = OpenExchange(s);
+  if (opened == nullptr) {
+    CountLimit(Limit::kExchanges);
+    return CloseSession(s);
+  }
+  Exchange& e = *opened;
+  e.head = head;
+  e.head_only = head.method == Method::kHead;
+  e.close_after = !head.keep_alive || s.input_ended || stopping_;
+  e.request_buffer = s.in;
+  e.request_begin = s.in_begin;
+  const uint32_t available = s.in_end - s.in_begin - head.size;
+  CountersOf(s).requests_total.Add();
+  const bool framed = FrameRequest(e, available);
+  if (available > e.body_first && framed) {
+    e.request_shared = true;
+    s.in_begin += head.size + e.body_first;
+    s.scanned = 0;
+  } else {
+    s.in = {};
+  }
+  const char* data = io_.BufferData(e.request_buffer.group, e.request_buffer.id) + e.request_begin;
+  if (!framed || head.method == Method::kConnect) {
+    const Refusal refusal = framed ? Refusal::kNotImplemented : Refusal::kBadRequest;
+    CountersOf(s).refused_total[static_cast<size_t>(refusal)].Add();
+    e.close_after = true;
+    e.reply_status = framed ? 501 : 400;
+    return SendReply(e);
+  }
+  e.service = MatchRoute(*Listener(s), {data + head.host.offset, head.host.size}, {data + head.path.offset, head.path.size});
+  if (e.service == kNoHandle) {
+    CountersOf(s).refused_total[static_cast<size_t>(Refusal::kNoRoute)].Add();
+    e.reply_status = 404;
+    return SendReply(e);
+  }
+  ServiceOf(e).requests_total.Add();
+  ServiceOf(e).exchanges_in_flight.Add();
+  ChooseEndpoint(e);
+}
+
+// How much of the `available` bytes after the head is body. False when they break their coding.
+template <Io IoType>
+bool Worker<IoType>::FrameRequest(Exchange& e, uint32_t available) {
+  Flow& flow = e.request;
+  if (e.head.chunked) {
+    flow.framing = Framing::kChunked;
+    const char* body = io_.BufferData(e.request_buffer.group, e.request_buffer.id) + e.request_begin + e.head.size;
+    const auto result = flow.chunks.Scan(body, available, e.body_first);
+    flow.received_all = result == ChunkScanner::Result::kDone;
+    return result != ChunkScanner::Result::kBad;
+  }
+  flow.framing = Framing::kLength;
+  e.body_first = static_cast<uint32_t>(std::min<uint64_t>(available, e.head.length));
+  flow.remaining = e.head.length - e.body_first;
+  flow.received_all = flow.remaining == 0;
+  return true;
+}
+
+// A part of the body behind the first one, to be sent at once: no send is under way, or none would have been received.
+template <Io IoType>
+void Worker<IoType>::OnRequestBody(Exchange& e, BufferRef got, uint32_t size) {
+  Session& s = SessionOf(e);
+  Flow& flow = e.request;
+  const char* data = io_.BufferData(got.group, got.id);
+  uint32_t body = size;
+  NoteBulk(flow, size);
+  if (flow.framing == Framing::kLength) {
+    body = static_cast<uint32_t>(std::min<uint64_t>(size, flow.remaining));
+    flow.remaining -= body;
+    flow.received_all = flow.remaining == 0;
+  } else {
+    const auto result = flow.chunks.Scan(data, size, body);
+    if (result == ChunkScanner::Result::kBad) {
+      ReturnBuffer(got);
+      CountersOf(s).refused_total[static_cast<size_t>(Refusal::kBadRequest)].Add();
+      if (e.state == ExchangeState::kResponding) return OnClientGone(s);
+      e.close_after = true;
+      e.reply_status = 400;
+      e.next = Next::kReply;
+      e.state = ExchangeState::kUnbinding;
+      return CloseUpstream(upstreams_[e.upstream]);
+    }
+    flow.received_all = result == ChunkScanner::Result::kDone;
+  }
+  if (body < size) {  // pipelined bytes: the session owns the buffer, and it outlives the send
+    s.in = got;
+    s.in_begin = body;
+    s.in_end = size;
+    s.scanned = 0;
+  } else {
+    flow.buffer = got;
+  }
+  // Nobody takes it any more: what still comes is read when the session lingers.
+  if (e.upstream == kNoSlot || e.request_dead || upstreams_[e.upstream].state == UpstreamState::kClosing) {
+    return ReturnBuffer(flow.buffer);
+  }
+  flow.slices[0] = {data, body};
+  flow.slice_at = 0;
+  flow.slice_count = body > 0 ? 1 : 0;
+  if (!flow.unsent()) return OnRequestSent(e);
+  SubmitUpstreamSend(e);
+}
+
+}  // namespace ringway::dp

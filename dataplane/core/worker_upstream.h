@@ -1,0 +1,310 @@
+// Worker: upstreams. The pool, connecting, sending a request, and what happens when an endpoint fails.
+#pragma once
+
+#include <cstring>
+
+#include "dataplane/core/forward.h"
+#include "dataplane/core/worker.h"
+
+namespace ringway::dp {
+
+template <Io IoType>
+void Worker<IoType>::ChooseEndpoint(Exchange& e) {
+  const ServiceEntry& service = Settings(e);
+  const EndpointEntry* endpoint = balancer_.Choose(e.service, e.tried.data(), e.tried_count, io_.NowUs());
+  if (endpoint == nullptr && e.fresh_only) {
+    // Only pooled upstreams have failed, and nobody else is left: a new connection to the same endpoint may do.
+    endpoint = balancer_.Choose(e.service, nullptr, 0, io_.NowUs());
+  }
+  if (endpoint == nullptr) {
+    if (e.attempts == 0) {
+      ServiceOf(e).no_endpoint_total.Add();
+      e.reply_status = 503;
+    }
+    return SendReply(e);
+  }
+  if (e.attempts > 0) ServiceOf(e).retries_total.Add();
+  ++e.attempts;
+  e.attempt_us = io_.NowUs();
+  if (BindPooled(e, *endpoint)) return SendRequest(e);
+  if (BindNew(e, *endpoint, service)) return;
+  e.reply_status = 503;
+  SendReply(e);
+}
+
+template <Io IoType>
+bool Worker<IoType>::BindPooled(Exchange& e, const EndpointEntry& endpoint) {
+  const uint32_t slot = balancer_.Endpoint(endpoint.handle).idle_head;
+  if (slot == kNoSlot || e.fresh_only || SessionOf(e).tcp) return false;
+  Upstream& u = upstreams_[slot];
+  UnlinkIdle(u);
+  Bind(e, u, endpoint.handle);
+  u.state = UpstreamState::kBound;
+  e.reused = true;
+  counters_.endpoints[endpoint.handle].reuses_total.Add();
+  return true;
+}
+
+// False when no descriptor or slot is to be had, even by closing idle ones.
+template <Io IoType>
+bool Worker<IoType>::BindNew(Exchange& e, const EndpointEntry& endpoint, const ServiceEntry& service) {
+  uint32_t slot = upstreams_.Allocate();
+  if (slot == kNoSlot) {
+    CountLimit(Limit::kUpstreams);
+    EvictIdle();
+    slot = upstreams_.Allocate();
+    if (slot == kNoSlot) return false;
+  }
+  const int fd = io_.OpenSocket(endpoint.address);
+  if (fd < 0) {
+    CountLimit(Limit::kFiles);
+    upstreams_.Free(slot);
+    EvictIdle();
+    return false;
+  }
+  Upstream& u = upstreams_[slot];
+  u.fd = fd;
+  u.endpoint = endpoint.handle;
+  u.service = e.service;
+  wheel_.Init(TimerOf(u));
+  Bind(e, u, endpoint.handle);
+  e.reused = false;
+  e.state = ExchangeState::kConnecting;
+  counters_.worker.upstreams_open.Add();
+  counters_.endpoints[endpoint.handle].upstreams_open.Add();
+  counters_.endpoints[endpoint.handle].connects_total.Add();
+  SetDeadline(SessionOf(e), service.connect_timeout_ms);
+  u.connecting = true;
+  io_.Connect(fd, endpoint.address, {Op::kConnect, slot, u.generation});
+  return true;
+}
+
+template <Io IoType>
+void Worker<IoType>::Bind(Exchange& e, Upstream& u, EndpointHandle endpoint) {
+  u.exchange = SlotOf(e);
+  e.upstream = SlotOf(u);
+  e.endpoint = endpoint;
+  balancer_.Acquire(endpoint);
+  EndpointOf(e).exchanges_in_flight.Add();
+  EndpointOf(e).exchanges_total.Add();
+}
+
+template <Io IoType>
+void Worker<IoType>::Unbind(Exchange& e) {
+  balancer_.Release(e.endpoint);
+  EndpointOf(e).exchanges_in_flight.Sub();
+  e.upstream = kNoSlot;
+  e.endpoint = kNoHandle;
+}
+
+template <Io IoType>
+void Worker<IoType>::OnConnected(uint32_t slot, const Completion& c) {
+  Upstream& u = upstreams_[slot];
+  if (u.generation != c.tag.generation) return counters_.worker.unexpected_total.Add();
+  u.connecting = false;
+  if (u.state == UpstreamState::kClosing) return TryFreeUpstream(u);
+  Exchange& e = exchanges_[u.exchange];
+  if (c.result < 0) {
+    if (Judge(c.result) == Verdict::kUnexpected) counters_.worker.unexpected_total.Add();
+    return FailExchange(e, Failure::kConnect);
+  }
+  u.state = UpstreamState::kBound;
+  if (SessionOf(e).tcp) return BeginTunnel(e);
+  ArmUpstreamRecv(u);
+  SendRequest(e);
+}
+
+template <Io IoType>
+void Worker<IoType>::SendRequest(Exchange& e) {
+  e.state = ExchangeState::kWaiting;
+  if (e.text_size == 0) WriteForwarded(e);
+  char* data = io_.BufferData(e.request_buffer.group, e.request_buffer.id) + e.request_begin;
+  Flow& flow = e.request;
+  flow.slice_at = 0;
+  flow.slice_count = static_cast<uint8_t>(
+      ForwardRequest(data, e.head, {e.text.data(), e.text_size}, e.body_first, flow.slices.data()));
+  const ServiceEntry& service = Settings(e);
+  SetDeadline(SessionOf(e), flow.received_all ? service.response_timeout_ms : service.idle_timeout_ms);
+  SubmitUpstreamSend(e);
+}
+
+// X-Forwarded-For is appended to what a trusted proxy sent, -Port and -Proto are set (where a trusted proxy forwards for
+// somebody, its own stay).
+template <Io IoType>
+void Worker<IoType>::WriteForwarded(Exchange& e) {
+  const Session& s = SessionOf(e);
+  char* const begin = e.text.data();
+  char* p = begin;
+  const auto put = [&p](std::string_view text) {
+    std::memcpy(p, text.data(), text.size());
+    p += text.size();
+  };
+  put("X-Forwarded-For: ");
+  p += FormatIp(s.peer, p);
+  put("\r\n");
+  if (e.head.forwarded_for.size == 0) {
+    put("X-Forwarded-Port: ");
+    const ListenerEntry* listener = Listener(s);
+    char digits[5];
+    int count = 0;
+    for (uint32_t port = listener != nullptr ? listener->address.port : 0; port > 0 || count == 0; port /= 10) {
+      digits[count++] = static_cast<char>('0' + port % 10);
+    }
+    while (count > 0) *p++ = digits[--count];
+    put("\r\nX-Forwarded-Proto: http\r\n");
+  }
+  if (e.head.upgrade) put("Connection: Upgrade\r\n");
+  e.text_size = static_cast<uint16_t>(p - begin);
+}
+
+template <Io IoType>
+void Worker<IoType>::SubmitUpstreamSend(Exchange& e) {
+  Upstream& u = upstreams_[e.upstream];
+  Flow& flow = e.request;
+  u.sending = true;
+  io_.Send(u.fd, &flow.slices[flow.slice_at], static_cast<uint32_t>(flow.slice_count - flow.slice_at),
+           {Op::kUpstreamSend, SlotOf(u), u.generation});
+}
+
+template <Io IoType>
+void Worker<IoType>::OnUpstreamSent(uint32_t slot, const Completion& c) {
+  Upstream& u = upstreams_[slot];
+  if (u.generation != c.tag.generation) return counters_.worker.unexpected_total.Add();
+  u.sending = false;
+  if (u.state == UpstreamState::kClosing) return TryFreeUpstream(u);
+  Exchange& e = exchanges_[u.exchange];
+  if (c.result < 0) {
+    const Verdict verdict = Judge(c.result);
+    if (verdict == Verdict::kAgain) return SubmitUpstreamSend(e);
+    if (verdict == Verdict::kUnexpected) counters_.worker.unexpected_total.Add();
+    if (e.state == ExchangeState::kTunnel) {
+      SessionOf(e).reset = true;
+      return CloseSession(SessionOf(e));
+    }
+    // An answer may have come before the endpoint stopped reading (413, say). The receive tells: it ends too.
+    e.request_dead = true;
+    e.request.slice_at = e.request.slice_count;
+    e.close_after = true;
+    ReturnBuffer(e.request.buffer);
+    return;
+  }
+  e.sent_any = e.sent_any || c.result > 0;
+  EndpointOf(e).bytes_sent_total.Add(static_cast<uint64_t>(c.result));
+  Advance(e.request, static_cast<size_t>(c.result));
+  if (e.request.unsent()) {
+    SetDeadline(SessionOf(e), e.state == ExchangeState::kTunnel ? Settings(e).tunnel_timeout_ms : Settings(e).idle_timeout_ms);
+    return SubmitUpstreamSend(e);
+  }
+  if (e.state == ExchangeState::kTunnel) return OnStreamSent(e, false);
+  OnRequestSent(e);
+}
+
+// Everything received so far has been sent.
+template <Io IoType>
+void Worker<IoType>::OnRequestSent(Exchange& e) {
+  Session& s = SessionOf(e);
+  ReturnBuffer(e.request.buffer);
+  if (!e.request.received_all) {
+    ReleaseRequest(e);
+    SetDeadline(s, Settings(e).idle_timeout_ms);
+    if (!s.receiving && !s.parked) ArmClientRecv(s);
+    return;
+  }
+  // An idempotent request is kept until its response begins, to be sent elsewhere if this endpoint dies, while buffers last.
+  const bool keep = e.head.method_idempotent && !e.response_seen && io_.BuffersFree(Group::kSmall) >= kBuffersReserve;
+  if (!keep) ReleaseRequest(e);
+  if (e.state == ExchangeState::kWaiting) SetDeadline(s, Settings(e).response_timeout_ms);
+  if (!s.in.held() && !s.receiving && !s.parked && !s.input_ended) ArmClientRecv(s);
+}
+
+template <Io IoType>
+void Worker<IoType>::ReleaseRequest(Exchange& e) {
+  e.replayable = false;
+  if (e.request_shared) e.request_buffer = {};
+  else ReturnBuffer(e.request_buffer);
+}
+
+template <Io IoType>
+bool Worker<IoType>::MayRetry(const Exchange& e, Failure failure) const {
+  if (failure == Failure::kBadResponse || failure == Failure::kTimeout) return false;
+  if (!e.replayable && !SessionOf(e).tcp) return false;
+  if (e.response_seen || e.attempts > Settings(e).retries_max) return false;
+  // RFC 9110 section 9.2.2: what is not idempotent is sent again only when nothing of it had been sent.
+  return !e.sent_any || e.head.method_idempotent;
+}
+
+// The exchange gives up its upstream, then tries another endpoint or answers for it.
+template <Io IoType>
+void Worker<IoType>::FailExchange(Exchange& e, Failure failure) {
+  EndpointCounters& endpoint = EndpointOf(e);
+  if (failure == Failure::kConnect) {
+    endpoint.connect_failures_total.Add();
+    balancer_.Endpoint(e.endpoint).cool_until_us = io_.NowUs() + kCoolUs;
+  } else if (failure == Failure::kTimeout) {
+    endpoint.response_timeouts_total.Add();
+  } else {
+    endpoint.failures_total.Add();
+  }
+  const bool retry = MayRetry(e, failure);
+  if (retry) endpoint.moved_total.Add();
+  e.reply_status = failure == Failure::kTimeout ? 504 : e.sent_any ? 502 : 503;
+  // One pooled upstream that died says little about its endpoint: the next attempt takes a new connection, elsewhere if it can.
+  e.fresh_only = e.reused && failure == Failure::kEarly;
+  if (e.tried_count < kTriedMax) e.tried[e.tried_count++] = e.endpoint;
+  e.next = retry ? Next::kRetry : Next::kReply;
+  e.state = ExchangeState::kUnbinding;
+  CloseUpstream(upstreams_[e.upstream]);
+}
+
+// The response ended as its framing says and the request was sent whole: the next exchange may have it.
+template <Io IoType>
+void Worker<IoType>::PoolUpstream(Upstream& u) {
+  EndpointState& endpoint = balancer_.Endpoint(u.endpoint);
+  const ServiceEntry* service = balancer_.Service(u.service);
+  if (stopping_ || service == nullptr || endpoint.service != u.service || endpoint.idle_count >= service->upstreams_idle_max) {
+    return CloseUpstream(u);
+  }
+  Unbind(exchanges_[u.exchange]);
+  u.exchange = kNoSlot;
+  u.state = UpstreamState::kIdle;
+  u.idle_previous = kNoSlot;
+  u.idle_next = endpoint.idle_head;
+  if (u.idle_next != kNoSlot) upstreams_[u.idle_next].idle_previous = SlotOf(u);
+  else endpoint.idle_tail = SlotOf(u);
+  endpoint.idle_head = SlotOf(u);
+  ++endpoint.idle_count;
+  counters_.endpoints[u.endpoint].upstreams_idle.Add();
+  wheel_.Set(TimerOf(u), io_.NowUs() + uint64_t{service->upstream_idle_timeout_ms} * 1000);
+  ArmUpstreamRecv(u);
+}
+
+template <Io IoType>
+void Worker<IoType>::UnlinkIdle(Upstream& u) {
+  EndpointState& endpoint = balancer_.Endpoint(u.endpoint);
+  if (u.idle_previous != kNoSlot) upstreams_[u.idle_previous].idle_next = u.idle_next;
+  else endpoint.idle_head = u.idle_next;
+  if (u.idle_next != kNoSlot) upstreams_[u.idle_next].idle_previous = u.idle_previous;
+  else endpoint.idle_tail = u.idle_previous;
+  --endpoint.idle_count;
+  counters_.endpoints[u.endpoint].upstreams_idle.Sub();
+}
+
+template <Io IoType>
+void Worker<IoType>::CloseIdle(EndpointHandle endpoint) {
+  while (balancer_.Endpoint(endpoint).idle_head != kNoSlot) CloseUpstream(upstreams_[balancer_.Endpoint(endpoint).idle_head]);
+}
+
+// Makes room by closing one pooled upstream, looking on from where the last look ended.
+template <Io IoType>
+bool Worker<IoType>::EvictIdle() {
+  for (uint32_t i = 0; i < upstreams_.high_water(); ++i) {
+    evict_from_ = (evict_from_ + 1) % upstreams_.high_water();
+    Upstream& u = upstreams_[evict_from_];
+    if (u.fd < 0 || u.state != UpstreamState::kIdle) continue;
+    CloseUpstream(u);
+    return true;
+  }
+  return false;
+}
+
+}  // namespace ringway::dp

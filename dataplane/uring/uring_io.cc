@@ -1,0 +1,276 @@
+#include "dataplane/uring/uring_io.h"
+
+#include <arpa/inet.h>
+#include <fcntl.h>
+#include <netinet/tcp.h>
+#include <sys/eventfd.h>
+#include <sys/mman.h>
+#include <sys/uio.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+#include <string>
+
+#include "absl/status/status.h"
+
+namespace ringway::dp {
+namespace {
+
+static_assert(sizeof(Slice) == sizeof(iovec));
+static_assert(offsetof(Slice, data) == offsetof(iovec, iov_base));
+static_assert(offsetof(Slice, size) == offsetof(iovec, iov_len));
+
+constexpr uint32_t kSmallBytes = 16 << 10;
+constexpr uint32_t kLargeBytes = 256 << 10;
+
+std::string Explain(const char* call, int error) {
+  std::string text = std::string(call) + ": " + std::strerror(error) + ". ";
+  switch (error) {
+    case EPERM:
+      return text +
+             "io_uring is refused here: by sysctl kernel.io_uring_disabled (wanted 0), or by a seccomp profile such as Docker's "
+             "default one (run privileged, or with deploy/seccomp-ringway.json)";
+    case ENOSYS:
+      return text + "this kernel has no io_uring, or a seccomp profile hides it; wanted Linux 6.1 or newer";
+    case EINVAL:
+      return text + "this kernel's io_uring is too old; wanted Linux 6.1 or newer";
+    case ENOMEM:
+      return text + "not enough locked memory; raise RLIMIT_MEMLOCK (ulimit -l)";
+    case EMFILE:
+    case ENFILE:
+      return text + "no descriptor left; raise RLIMIT_NOFILE (ulimit -n)";
+    default:
+      return text;
+  }
+}
+
+absl::Status Error(const char* call, int error) { return absl::UnavailableError(Explain(call, error)); }
+
+socklen_t ToSockaddr(const IpAddress& address, sockaddr_storage& out) {
+  std::memset(&out, 0, sizeof out);
+  if (address.v6) {
+    auto* v6 = reinterpret_cast<sockaddr_in6*>(&out);
+    v6->sin6_family = AF_INET6;
+    v6->sin6_port = htons(address.port);
+    std::memcpy(&v6->sin6_addr, address.bytes.data(), 16);
+    return sizeof *v6;
+  }
+  auto* v4 = reinterpret_cast<sockaddr_in*>(&out);
+  v4->sin_family = AF_INET;
+  v4->sin_port = htons(address.port);
+  std::memcpy(&v4->sin_addr, address.bytes.data(), 4);
+  return sizeof *v4;
+}
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<UringIo>> UringIo::Create(const UringOptions& options) {
+  std::unique_ptr<UringIo> io(new UringIo());
+  absl::Status status = io->Init(options);
+  if (!status.ok()) return status;
+  return io;
+}
+
+absl::Status UringIo::Init(const UringOptions& options) {
+  io_uring_params params{};
+  params.flags = IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN | IORING_SETUP_SUBMIT_ALL | IORING_SETUP_CQSIZE;
+  params.cq_entries = options.completions;
+  int error = io_uring_queue_init_params(options.submissions, &ring_, &params);
+  if (error < 0) return Error("io_uring_setup", -error);
+  ready_ = true;
+  io_uring_register_ring_fd(&ring_);  // saves a descriptor look-up a turn; works without
+  headers_ = std::make_unique<msghdr[]>(params.sq_entries);
+  addresses_ = std::make_unique<sockaddr_storage[]>(params.sq_entries);
+  absl::Status status = InitPool(Group::kSmall, options.buffers_small, kSmallBytes);
+  if (status.ok()) status = InitPool(Group::kLarge, options.buffers_large, kLargeBytes);
+  if (!status.ok()) return status;
+  wake_fd_ = eventfd(0, EFD_CLOEXEC);
+  if (wake_fd_ < 0) return Error("eventfd", errno);
+  ArmWake();
+  SampleClock();
+  return absl::OkStatus();
+}
+
+absl::Status UringIo::InitPool(Group group, uint32_t count, uint32_t buffer_size) {
+  Pool& pool = PoolOf(group);
+  int error = 0;
+  pool.ring = io_uring_setup_buf_ring(&ring_, count, static_cast<int>(group), 0, &error);
+  if (pool.ring == nullptr) return Error("io_uring_register(PBUF_RING)", -error);
+  pool.count = count;
+  pool.buffer_size = buffer_size;
+  void* memory = mmap(nullptr, size_t{count} * buffer_size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (memory == MAP_FAILED) return Error("mmap of receive buffers", errno);
+  pool.memory = static_cast<char*>(memory);
+  pool.reserve.reserve(count);
+  const uint32_t mark = group == Group::kLarge ? kLargeBit : 0;
+  for (uint32_t id = count; id-- > 0;) ReturnBuffer(group, static_cast<uint16_t>(id | mark));
+  return absl::OkStatus();
+}
+
+UringIo::~UringIo() {
+  for (size_t group = 0; group < kGroups; ++group) {
+    Pool& pool = pools_[group];
+    if (pool.ring != nullptr) io_uring_free_buf_ring(&ring_, pool.ring, pool.count, static_cast<int>(group));
+  }
+  if (ready_) io_uring_queue_exit(&ring_);
+  for (Pool& pool : pools_) {
+    if (pool.memory != nullptr) munmap(pool.memory, size_t{pool.count} * pool.buffer_size);
+  }
+  if (wake_fd_ >= 0) close(wake_fd_);
+}
+
+void UringIo::Wake() {
+  const uint64_t one = 1;
+  // Fails only when the counter is full, and then a wake-up is pending anyway.
+  [[maybe_unused]] const ssize_t written = write(wake_fd_, &one, sizeof one);
+}
+
+void UringIo::ArmWake() {
+  io_uring_sqe* sqe = NextSqe();
+  io_uring_prep_read(sqe, wake_fd_, &wake_value_, sizeof wake_value_, 0);
+  sqe->user_data = kWakeTag;
+}
+
+void UringIo::SampleClock() {
+  timespec now;
+  clock_gettime(CLOCK_MONOTONIC, &now);
+  now_us_ = static_cast<uint64_t>(now.tv_sec) * 1000000 + static_cast<uint64_t>(now.tv_nsec) / 1000;
+}
+
+io_uring_sqe* UringIo::NextSqe() {
+  io_uring_sqe* sqe = io_uring_get_sqe(&ring_);
+  while (sqe == nullptr) {  // the queue is full: the kernel takes what is in it
+    io_uring_submit(&ring_);
+    sqe = io_uring_get_sqe(&ring_);
+  }
+  return sqe;
+}
+
+void UringIo::Submit(uint32_t timeout_ms) {
+  for (Pool& pool : pools_) {
+    while (pool.in_ring < kRingTarget && !pool.reserve.empty()) {
+      const uint16_t id = pool.reserve.back();
+      pool.reserve.pop_back();
+      Provide(pool, id);
+    }
+  }
+  __kernel_timespec wait{};
+  wait.tv_sec = timeout_ms / 1000;
+  wait.tv_nsec = static_cast<long long>(timeout_ms % 1000) * 1000000;
+  io_uring_cqe* cqe = nullptr;
+  // ETIME, EINTR, and EBUSY or EAGAIN (completions to be taken first) all mean: look at what is there.
+  io_uring_submit_and_wait_timeout(&ring_, &cqe, 1, &wait, nullptr);
+  SampleClock();
+}
+
+void UringIo::Provide(Pool& pool, uint16_t id) {
+  io_uring_buf_ring_add(pool.ring, pool.memory + size_t{pool.buffer_size} * (id & ~kLargeBit), pool.buffer_size, id,
+                        io_uring_buf_ring_mask(pool.count), 0);
+  io_uring_buf_ring_advance(pool.ring, 1);
+  ++pool.in_ring;
+}
+
+void UringIo::ReturnBuffer(Group group, uint16_t id) {
+  Pool& pool = PoolOf(group);
+  if (pool.in_ring < kRingTarget) Provide(pool, id);
+  else pool.reserve.push_back(id);
+}
+
+int UringIo::OpenSocket(const IpAddress& address) {
+  // Not O_NONBLOCK: io_uring would then report EAGAIN instead of waiting.
+  const int fd = socket(address.v6 ? AF_INET6 : AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  if (fd < 0) return -errno;
+  const int on = 1;
+  setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+  return fd;
+}
+
+bool UringIo::PeerOf(int fd, IpAddress& out) {
+  sockaddr_storage peer;
+  socklen_t size = sizeof peer;
+  if (getpeername(fd, reinterpret_cast<sockaddr*>(&peer), &size) != 0) return false;
+  if (peer.ss_family == AF_INET6) {
+    const auto* v6 = reinterpret_cast<const sockaddr_in6*>(&peer);
+    out.v6 = true;
+    out.port = ntohs(v6->sin6_port);
+    std::memcpy(out.bytes.data(), &v6->sin6_addr, 16);
+    return true;
+  }
+  const auto* v4 = reinterpret_cast<const sockaddr_in*>(&peer);
+  out.port = ntohs(v4->sin_port);
+  std::memcpy(out.bytes.data(), &v4->sin_addr, 4);
+  return true;
+}
+
+void UringIo::Accept(int fd, Tag tag) {
+  // Accepted sockets inherit the delay setting, and must not inherit O_NONBLOCK's effect on the accept itself.
+  const int on = 1;
+  setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+  const int flags = fcntl(fd, F_GETFL);
+  if ((flags & O_NONBLOCK) != 0) fcntl(fd, F_SETFL, flags & ~O_NONBLOCK);
+  io_uring_sqe* sqe = NextSqe();
+  io_uring_prep_multishot_accept(sqe, fd, nullptr, nullptr, SOCK_CLOEXEC);
+  sqe->user_data = tag.Pack();
+}
+
+void UringIo::Connect(int fd, const IpAddress& address, Tag tag) {
+  io_uring_sqe* sqe = NextSqe();
+  sockaddr_storage& target = addresses_[static_cast<size_t>(sqe - ring_.sq.sqes)];
+  const socklen_t size = ToSockaddr(address, target);
+  io_uring_prep_connect(sqe, fd, reinterpret_cast<sockaddr*>(&target), size);
+  sqe->user_data = tag.Pack();
+}
+
+void UringIo::RecvSelect(int fd, Group group, Tag tag) {
+  io_uring_sqe* sqe = NextSqe();
+  io_uring_prep_recv(sqe, fd, nullptr, 0, 0);
+  sqe->flags |= IOSQE_BUFFER_SELECT;
+  sqe->buf_group = static_cast<uint16_t>(group);
+  sqe->user_data = tag.Pack();
+}
+
+void UringIo::RecvInto(int fd, char* data, uint32_t size, Tag tag) {
+  io_uring_sqe* sqe = NextSqe();
+  io_uring_prep_recv(sqe, fd, data, size, 0);
+  sqe->user_data = tag.Pack();
+}
+
+void UringIo::Send(int fd, const Slice* slices, uint32_t count, Tag tag) {
+  io_uring_sqe* sqe = NextSqe();
+  if (count == 1) {
+    io_uring_prep_send(sqe, fd, slices->data, slices->size, MSG_NOSIGNAL);
+  } else {
+    msghdr& header = headers_[static_cast<size_t>(sqe - ring_.sq.sqes)];
+    header = {};
+    header.msg_iov = reinterpret_cast<iovec*>(const_cast<Slice*>(slices));
+    header.msg_iovlen = count;
+    io_uring_prep_sendmsg(sqe, fd, &header, MSG_NOSIGNAL);
+  }
+  sqe->user_data = tag.Pack();
+}
+
+void UringIo::Cancel(Tag tag) {
+  io_uring_sqe* sqe = NextSqe();
+  io_uring_prep_cancel64(sqe, tag.Pack(), 0);
+  sqe->flags |= IOSQE_CQE_SKIP_SUCCESS;
+  sqe->user_data = Tag{}.Pack();
+}
+
+void UringIo::Shutdown(int fd) { shutdown(fd, SHUT_WR); }
+
+void UringIo::Close(int fd) {
+  io_uring_sqe* sqe = NextSqe();
+  io_uring_prep_close(sqe, fd);
+  sqe->flags |= IOSQE_CQE_SKIP_SUCCESS;
+  sqe->user_data = Tag{}.Pack();
+}
+
+void UringIo::Reset(int fd) {
+  const linger hard{1, 0};
+  setsockopt(fd, SOL_SOCKET, SO_LINGER, &hard, sizeof hard);
+  Close(fd);
+}
+
+}  // namespace ringway::dp

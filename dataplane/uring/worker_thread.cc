@@ -1,0 +1,61 @@
+#include "dataplane/uring/worker_thread.h"
+
+#include <pthread.h>
+
+#include <future>
+#include <string>
+#include <thread>
+
+#include "dataplane/core/worker.h"
+
+namespace ringway::dp {
+namespace {
+
+class Thread : public WorkerThread {
+ public:
+  Thread(const WorkerThreadOptions& options, WorkerShared& shared) : options_(options), shared_(shared) {}
+  ~Thread() override {
+    if (thread_.joinable()) thread_.join();
+  }
+
+  absl::Status Start() {
+    std::promise<absl::Status> started;
+    std::future<absl::Status> result = started.get_future();
+    thread_ = std::thread([this, &started] { Main(started); });
+    pthread_setname_np(thread_.native_handle(), ("worker-" + std::to_string(options_.index)).c_str());
+    return result.get();
+  }
+
+  void Wake() override { io_->Wake(); }
+
+ private:
+  // The ring is made here, on the one thread that may use it.
+  void Main(std::promise<absl::Status>& started) {
+    absl::StatusOr<std::unique_ptr<UringIo>> io = UringIo::Create(options_.uring);
+    if (!io.ok()) return started.set_value(io.status());
+    io_ = *std::move(io);
+    WorkerLimits limits;
+    limits.sessions_max = options_.sessions_max;
+    limits.upstreams_max = options_.upstreams_max;
+    limits.seed = 0x9e3779b97f4a7c15u * (options_.index + 1) ^ io_->NowUs();
+    auto worker = std::make_unique<Worker<UringIo>>(*io_, shared_, options_.index, limits);
+    started.set_value(absl::OkStatus());  // `started` is gone after this
+    worker->Run();
+  }
+
+  const WorkerThreadOptions options_;
+  WorkerShared& shared_;
+  std::unique_ptr<UringIo> io_;  // lives as long as this, for Wake
+  std::thread thread_;
+};
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<WorkerThread>> WorkerThread::Start(const WorkerThreadOptions& options, WorkerShared& shared) {
+  auto thread = std::make_unique<Thread>(options, shared);
+  absl::Status status = thread->Start();
+  if (!status.ok()) return status;
+  return thread;
+}
+
+}  // namespace ringway::dp

@@ -1,0 +1,30 @@
+// One worker on its thread, with its ring. Started and joined by the main thread.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+
+#include "absl/status/statusor.h"
+#include "dataplane/core/worker_shared.h"
+#include "dataplane/uring/uring_io.h"
+
+namespace ringway::dp {
+
+struct WorkerThreadOptions {
+  uint32_t index = 0;
+  uint32_t sessions_max = 4096;   // of this worker
+  uint32_t upstreams_max = 4096;  // of this worker
+  UringOptions uring;
+};
+
+class WorkerThread {
+ public:
+  // Returns when the worker's ring is up, or why it is not. `shared` outlives the thread.
+  static absl::StatusOr<std::unique_ptr<WorkerThread>> Start(const WorkerThreadOptions& options, WorkerShared& shared);
+  // Joins: the worker must have been told to stop.
+  virtual ~WorkerThread() = default;
+  // Makes the worker look at its mailbox and its stop order. Any thread.
+  virtual void Wake() = 0;
+};
+
+}  // namespace ringway::dp
