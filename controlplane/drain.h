@@ -29,4 +29,25 @@ using DrainFunction = std::function<boost::asio::awaitable<absl::StatusOr<DrainR
     std::string service, std::string instance_id, std::chrono::milliseconds wait)>;
 using UndrainFunction = std::function<absl::Status(const std::string& service, const std::string& instance_id)>;
 
+class FeedServer;
+class Resolver;
+
+class DrainCoordinator {
+ public:
+  // How long an absent dataplane is waited for: after a start or a lost connection it is about to come back, and may still
+  // send requests to the endpoint.
+  static constexpr std::chrono::milliseconds kReturnWait{3000};
+
+  DrainCoordinator(Resolver& resolver, FeedServer& feed, std::chrono::milliseconds return_wait = kReturnWait)
+      : resolver_(resolver), feed_(feed), return_wait_(return_wait) {}
+
+  boost::asio::awaitable<absl::StatusOr<DrainResult>> Drain(std::string service, std::string instance_id, std::chrono::milliseconds wait);
+  absl::Status Undrain(const std::string& service, const std::string& instance_id);
+
+ private:
+  Resolver& resolver_;
+  FeedServer& feed_;
+  const std::chrono::milliseconds return_wait_;
+};
+
 }  // namespace ringway::cp

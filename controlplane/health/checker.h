@@ -1,0 +1,56 @@
+// Active checks of every endpoint whose service has a health_check: who is checked follows the resolver, the verdicts go back
+// to it. One coroutine an endpoint, on the control plane's thread; at most `running_max` checks at the same moment, the rest
+// wait their turn. The first check of a new endpoint runs at once, later ones are spread over the interval (10 % of jitter).
+#pragma once
+
+#include <boost/asio/io_context.hpp>
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "controlplane/config/config.h"
+
+namespace ringway::cp {
+
+struct CheckTarget {
+  std::string id;
+  uint64_t generation = 0;
+  std::string address;  // IP literal
+  uint16_t port = 0;
+};
+
+struct CheckVerdict {
+  bool up = true;
+  std::string reason;  // of the failure that took it down
+};
+
+class Checker {
+ public:
+  explicit Checker(boost::asio::io_context& io, size_t running_max = 256);
+  ~Checker();  // ends every check
+
+  // Called with the service's name after a verdict changed; never from inside a call into the checker.
+  void OnChange(std::function<void(const std::string& service)> callback);
+
+  // The endpoints of `service` to check from now on, none when `check` is nullopt. An endpoint that stays keeps its verdict,
+  // also when the check's settings changed; another generation of the same id starts anew.
+  void SetTargets(const std::string& service, const std::optional<HealthCheck>& check, const std::vector<CheckTarget>& targets);
+  void RemoveService(const std::string& service);
+
+  // Up when it is not checked at all.
+  CheckVerdict Verdict(const std::string& service, const std::string& id, uint64_t generation) const;
+
+  size_t targets() const;
+  uint64_t checks_total() const;
+  size_t running_peak() const;  // most checks that ever ran at one moment
+
+ private:
+  struct State;
+  std::shared_ptr<State> state_;
+};
+
+}  // namespace ringway::cp

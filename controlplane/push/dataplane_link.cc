@@ -1,0 +1,53 @@
+// See dataplane_link.h.
+#include "controlplane/push/dataplane_link.h"
+
+#include <algorithm>
+#include <utility>
+
+namespace ringway::cp {
+
+void DataplaneLink::Queue(const SharedFrame& frame) {
+  if (whole_wanted || closed) return;  // the snapshot to come contains it
+  if (queue.size() >= kQueueMax || queue_bytes + frame->size() > kQueueBytesMax) {
+    ++collapses_total;
+    return QueueWhole();
+  }
+  queue.push_back(frame);
+  queue_bytes += frame->size();
+  wake.cancel();
+}
+
+void DataplaneLink::QueueWhole() {
+  queue.clear();
+  queue_bytes = 0;
+  whole_wanted = true;
+  wake.cancel();
+}
+
+void DataplaneLink::Close() {
+  closed = true;
+  boost::system::error_code ignored;
+  socket.close(ignored);
+  wake.cancel();
+}
+
+void DataplaneLink::OnAck(uint64_t version) {
+  acked = version;
+  if (refused && refused->version <= version) refused.reset();
+}
+
+void DataplaneLink::OnRefuse(api::Refuse refusal) {
+  ++refusals_total;
+  refused = std::move(refusal);
+}
+
+std::optional<uint64_t> DataplaneLink::InFlight(const std::string& service, const std::string& endpoint, uint64_t version) const {
+  if (!report || report->version < version) return std::nullopt;
+  uint64_t exchanges = 0;
+  for (const api::InFlight& entry : report->draining) {
+    if (entry.service == service && entry.endpoint == endpoint) exchanges += entry.exchanges;
+  }
+  return exchanges;
+}
+
+}  // namespace ringway::cp

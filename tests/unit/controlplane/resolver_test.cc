@@ -1,0 +1,225 @@
+// Config, discovery and health become one snapshot; versions move only when something changed.
+#include "controlplane/resolver.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <memory>
+
+#include "common/api/feed_json.h"
+#include "controlplane/config/load.h"
+#include "tests/unit/controlplane/loop.h"
+
+namespace ringway::cp {
+namespace {
+
+using testing::ElementsAre;
+using testing::HasSubstr;
+
+Config ParseOrDie(const std::string& text) {
+  auto loaded = ParseConfig(text, "f.json", "");
+  EXPECT_TRUE(loaded.ok()) << loaded.status();
+  return loaded->config;
+}
+
+// Two services without active checks.
+std::string TwoServices(const std::string& more = "") {
+  return R"({"listeners": [{"name": "w", "bind": "0.0.0.0:80", "routes": [{"service": "web"}, {"path": "/api", "service": "api"}]}],
+             "services": {"web": {"health_check": false}, "api": {"health_check": false}})" + more + "}";
+}
+
+class ResolverTest : public testing::Test {
+ protected:
+  ResolverTest() {
+    resolver_.OnPublish([this](const api::Snapshot& now, const api::Delta* delta) {
+      ++published_;
+      last_delta_ = delta == nullptr ? std::nullopt : std::optional(*delta);
+      // What a dataplane makes of it must equal what the control plane holds.
+      if (delta == nullptr) {
+        mirror_ = now;
+      } else {
+        EXPECT_TRUE(api::ApplyDelta(*delta, mirror_).ok());
+      }
+      EXPECT_EQ(mirror_, now);
+    });
+  }
+  const std::vector<api::Endpoint>& Endpoints(const std::string& service) {
+    for (const api::Service& candidate : resolver_.snapshot().services) {
+      if (candidate.name == service) return candidate.endpoints;
+    }
+    ADD_FAILURE() << service;
+    static const std::vector<api::Endpoint> kNone;
+    return kNone;
+  }
+
+  TempDir dir_;
+  boost::asio::io_context io_;
+  ScriptedSource catalog_{io_};
+  Checker checker_{io_};
+  FeedState state_{dir_.path()};
+  Resolver resolver_{io_, catalog_, checker_, state_};
+  int published_ = 0;
+  std::optional<api::Delta> last_delta_;
+  api::Snapshot mirror_;
+};
+
+TEST_F(ResolverTest, TheFirstConfigTravelsWhole) {
+  catalog_.Set("web", {MakeInstance("n/a"), MakeInstance("n/b")});
+  resolver_.Configure(ParseOrDie(TwoServices()));
+  EXPECT_EQ(published_, 1);
+  EXPECT_FALSE(last_delta_);
+  EXPECT_EQ(resolver_.snapshot().version, 1u);
+  EXPECT_EQ(Endpoints("web").size(), 2u);
+  EXPECT_TRUE(Endpoints("api").empty());
+  EXPECT_EQ(resolver_.snapshot().listeners.size(), 1u);
+}
+
+TEST_F(ResolverTest, ChangesOfOneTurnBecomeOneDeltaOfTheTouchedServiceOnly) {
+  resolver_.Configure(ParseOrDie(TwoServices()));
+  const int asked_api = catalog_.asked["api"];
+  catalog_.Set("web", {MakeInstance("n/a")});
+  catalog_.Set("web", {MakeInstance("n/a"), MakeInstance("n/b")});
+  ASSERT_TRUE(RunUntil(io_, [&] { return published_ == 2; }));
+  EXPECT_EQ(resolver_.snapshot().version, 2u);
+  ASSERT_TRUE(last_delta_);
+  ASSERT_EQ(last_delta_->services.size(), 1u);
+  EXPECT_EQ(last_delta_->services[0].upserted.size(), 2u);
+  EXPECT_EQ(catalog_.asked["api"], asked_api);
+}
+
+TEST_F(ResolverTest, ANoOpChangeIsNoUpdate) {
+  catalog_.Set("web", {MakeInstance("n/a")});
+  resolver_.Configure(ParseOrDie(TwoServices()));
+  const int asked = catalog_.asked["web"];
+  catalog_.Changed("web");
+  ASSERT_TRUE(RunUntil(io_, [&] { return catalog_.asked["web"] > asked; }));
+  resolver_.Configure(ParseOrDie(TwoServices()));
+  EXPECT_EQ(published_, 1);
+  EXPECT_EQ(resolver_.snapshot().version, 1u);
+}
+
+TEST_F(ResolverTest, AServiceNobodyRoutesToIsNotLookedAt) {
+  resolver_.Configure(ParseOrDie(TwoServices()));
+  catalog_.Set("other", {MakeInstance("n/x")});
+  catalog_.Set("web", {MakeInstance("n/a")});
+  ASSERT_TRUE(RunUntil(io_, [&] { return published_ == 2; }));
+  EXPECT_EQ(catalog_.asked["other"], 0);
+}
+
+TEST_F(ResolverTest, AReloadThatChangesSettingsTravelsWholeAndKeepsEndpoints) {
+  catalog_.Set("web", {MakeInstance("n/a")});
+  resolver_.Configure(ParseOrDie(TwoServices()));
+  resolver_.Configure(ParseOrDie(TwoServices(R"(, "shutdown_timeout": "5s")")));
+  EXPECT_EQ(published_, 2);
+  EXPECT_FALSE(last_delta_);
+  EXPECT_EQ(resolver_.snapshot().shutdown_timeout_ms, 5000u);
+  EXPECT_EQ(Endpoints("web").size(), 1u);
+}
+
+TEST_F(ResolverTest, AReloadThatChangesOnlyStaticEndpointsIsADelta) {
+  const auto with = [](const std::string& endpoints) {
+    return R"({"listeners": [{"name": "w", "bind": "0.0.0.0:80", "service": "web"}], "services": {"web": {"health_check": false, "endpoints": [)" + endpoints + "]}}}";
+  };
+  resolver_.Configure(ParseOrDie(with(R"("10.0.0.1:80", "10.0.0.2:80")")));
+  EXPECT_EQ(catalog_.asked["web"], 0);
+  ASSERT_TRUE(resolver_.SourceOf("web").SetDraining("web", "static/10.0.0.2:80", true));
+  resolver_.Configure(ParseOrDie(with(R"("10.0.0.2:80", "10.0.0.3:80")")));
+  ASSERT_TRUE(last_delta_);
+  ASSERT_EQ(Endpoints("web").size(), 2u);
+  EXPECT_EQ(Endpoints("web")[0].state, api::EndpointState::kDraining) << "a reload keeps it";
+  EXPECT_EQ(Endpoints("web")[1].id, "static/10.0.0.3:80");
+}
+
+TEST_F(ResolverTest, AnInstanceWithoutAUsableAddressIsLeftOut) {
+  Instance named = MakeInstance("n/named");
+  named.address = "web.example";
+  catalog_.Set("web", {MakeInstance("n/a"), named, MakeInstance("n/portless", 1, 0)});
+  resolver_.Configure(ParseOrDie(TwoServices()));
+  ASSERT_EQ(Endpoints("web").size(), 1u);
+  EXPECT_EQ(Endpoints("web")[0].id, "n/a");
+}
+
+TEST(MakeEndpoint, IsReadyOnlyWhenNothingSpeaksAgainstIt) {
+  const Instance good = MakeInstance("n/a");
+  EXPECT_EQ(MakeEndpoint(good, {}).state, api::EndpointState::kReady);
+  EXPECT_EQ(MakeEndpoint(good, {}).reason, "");
+
+  Instance critical = good;
+  critical.health = InstanceHealth::kCritical;
+  critical.reason = "HTTP 500";
+  EXPECT_EQ(MakeEndpoint(critical, {}).state, api::EndpointState::kDown);
+  EXPECT_EQ(MakeEndpoint(critical, {}).reason, "catalog check critical: HTTP 500");
+
+  for (const InstanceHealth health : {InstanceHealth::kWarning, InstanceHealth::kMaintenance}) {
+    Instance other = good;
+    other.health = health;
+    EXPECT_EQ(MakeEndpoint(other, {}).state, api::EndpointState::kDown);
+    EXPECT_NE(MakeEndpoint(other, {}).reason, "");
+  }
+
+  const api::Endpoint down = MakeEndpoint(good, {false, "HEAD / answered 500, wanted 2xx,3xx"});
+  EXPECT_EQ(down.state, api::EndpointState::kDown);
+  EXPECT_EQ(down.reason, "active check failed: HEAD / answered 500, wanted 2xx,3xx");
+
+  Instance draining = critical;
+  draining.draining = true;
+  EXPECT_EQ(MakeEndpoint(draining, {false, "x"}).state, api::EndpointState::kDraining) << "what is in flight is still counted";
+}
+
+TEST(MakeEndpoint, KeepsTheWeightWithinWhatTheFeedAllows) {
+  Instance heavy = MakeInstance("n/a");
+  heavy.weight = 65535;
+  EXPECT_EQ(MakeEndpoint(heavy, {}).weight, 256u);
+  heavy.weight = 0;
+  EXPECT_EQ(MakeEndpoint(heavy, {}).weight, 1u);
+}
+
+TEST(DiffEndpoints, NamesWhatCameChangedAndWent) {
+  const auto endpoint = [](const char* id, uint64_t generation) { return MakeEndpoint(MakeInstance(id, generation), {}); };
+  const std::vector<api::Endpoint> before = {endpoint("a", 1), endpoint("b", 1), endpoint("d", 1)};
+  const std::vector<api::Endpoint> after = {endpoint("b", 2), endpoint("c", 1), endpoint("d", 1)};
+  const auto delta = DiffEndpoints("web", before, after);
+  ASSERT_TRUE(delta);
+  EXPECT_THAT(delta->removed, ElementsAre("a"));
+  EXPECT_THAT(delta->upserted, ElementsAre(endpoint("b", 2), endpoint("c", 1)));
+  EXPECT_FALSE(DiffEndpoints("web", after, after));
+  EXPECT_EQ(DiffEndpoints("web", after, {})->removed.size(), 3u);
+}
+
+TEST(FeedState, VersionsGrowOverRestartsOfEitherKind) {
+  const TempDir dir;
+  std::string epoch;
+  uint64_t last = 0;
+  for (int life = 0; life < 3; ++life) {
+    FeedState state(dir.path());
+    EXPECT_EQ(state.problem(), "");
+    if (life == 0) epoch = state.epoch();
+    EXPECT_EQ(state.epoch(), epoch);
+    for (int i = 0; i < 2500; ++i) {
+      const uint64_t version = state.NextVersion();
+      ASSERT_GT(version, last);
+      last = version;
+    }
+  }
+}
+
+TEST(FeedState, WhereNothingCanBeWrittenEachLifeIsAnEpoch) {
+  FeedState first("/proc/nonexistent");
+  FeedState second("/proc/nonexistent");
+  EXPECT_THAT(first.problem(), HasSubstr("/proc/nonexistent/feed_state.json"));
+  EXPECT_NE(first.epoch(), second.epoch());
+  EXPECT_EQ(first.NextVersion(), 1u);
+  EXPECT_EQ(first.NextVersion(), 2u);
+}
+
+TEST(FeedState, ADamagedFileBeginsANewEpoch) {
+  const TempDir dir;
+  const std::string before = FeedState(dir.path()).epoch();
+  std::filesystem::resize_file(dir.path() + "/feed_state.json", 10);
+  FeedState state(dir.path());
+  EXPECT_NE(state.epoch(), before);
+  EXPECT_EQ(state.NextVersion(), 1u);
+}
+
+}  // namespace
+}  // namespace ringway::cp
