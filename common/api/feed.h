@@ -43,7 +43,7 @@ struct Service {
   std::string name;
   Balance balance = Balance::kRoundRobin;
   Timeouts timeouts;
-  uint32_t upstreams_idle_max = 32;  // pooled idle connections per endpoint, over all workers
+  uint32_t upstreams_idle_max = 64;  // pooled idle connections per endpoint, over all workers
   uint32_t retries_max = 2;          // further endpoints tried when one fails before its first response byte
   uint32_t retry_after_s = 1;        // Retry-After of the 503 when no endpoint is ready
   std::vector<Endpoint> endpoints;   // sorted by id
