@@ -58,6 +58,7 @@ Mix ParseMix(const std::string& text) {
 
 Options ParseCommandLine(int argc, char** argv) {
   CLI::App app{"Sends HTTP/1.1 requests at a fixed rate, checks every answer and accounts for every request."};
+  app.option_defaults()->multi_option_policy(CLI::MultiOptionPolicy::TakeLast);
   Options options;
   std::string url, mix = "get=8,post=1,big=1";
   double duration_s = 10, timeout_s = 30;
