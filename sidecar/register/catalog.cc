@@ -1,0 +1,128 @@
+// Paths, bodies and what each answer means.
+#include "sidecar/register/catalog.h"
+
+#include <boost/json.hpp>
+#include <cctype>
+
+#include "sidecar/duration.h"
+
+namespace ringway::sidecar {
+namespace {
+
+namespace asio = boost::asio;
+namespace json = boost::json;
+
+// How much later than `wait` the answer to a drain may come.
+constexpr std::chrono::milliseconds kDrainSlack{5000};
+
+std::string Escaped(std::string_view text) {
+  static constexpr char kHex[] = "0123456789ABCDEF";
+  std::string escaped;
+  for (const char c : text) {
+    const auto byte = static_cast<unsigned char>(c);
+    if (std::isalnum(byte) || c == '-' || c == '_' || c == '.' || c == '~') {
+      escaped += c;
+    } else {
+      escaped += '%';
+      escaped += kHex[byte >> 4];
+      escaped += kHex[byte & 15];
+    }
+  }
+  return escaped;
+}
+
+std::string FirstLine(const std::string& text) {
+  return text.substr(0, std::min<size_t>(text.find('\n'), 200));
+}
+
+// Consul 1.8 answers 500 with these words where newer ones answer 404.
+bool SaysUnknown(const http::ClientResponse& response) {
+  if (response.status == 404) return true;
+  return response.status == 500 && (response.body.find("does not have associated TTL") != std::string::npos ||
+                                    response.body.find("Unknown check") != std::string::npos);
+}
+
+absl::StatusOr<Catalog::Drained> ParseDrained(const http::ClientResponse& response) {
+  boost::system::error_code error;
+  const json::value root = json::parse(response.body, error);
+  const json::object* object = error ? nullptr : root.if_object();
+  const json::value* drained = object == nullptr ? nullptr : object->if_contains("drained");
+  if (drained == nullptr || !drained->is_bool()) {
+    return absl::UnimplementedError("wanted {\"drained\":...}, got \"" + FirstLine(response.body) + "\"");
+  }
+  Catalog::Drained result{drained->as_bool(), 0, 0};
+  const auto number = [&](const char* key, int64_t& out) {
+    const json::value* value = object->if_contains(key);
+    if (value != nullptr && value->is_int64()) out = value->as_int64();
+  };
+  number("in_flight", result.in_flight);
+  number("dataplanes", result.dataplanes);
+  return result;
+}
+
+}  // namespace
+
+asio::awaitable<absl::StatusOr<http::ClientResponse>> Catalog::Put(std::string target, std::string body,
+                                                                   std::string token,
+                                                                   std::chrono::milliseconds timeout) {
+  http::ClientRequest request;
+  request.method = "PUT";
+  request.target = std::move(target);
+  request.body = std::move(body);
+  request.timeout = timeout;
+  if (!request.body.empty()) request.headers.emplace_back("Content-Type", "application/json");
+  if (!token.empty()) request.headers.emplace_back("X-Consul-Token", token);
+  http::Url url = url_;
+  co_return co_await http::Fetch(std::move(url), std::move(request));
+}
+
+asio::awaitable<absl::Status> Catalog::PutPlain(std::string target, std::string body, std::string token) {
+  const std::string what = "PUT " + target;
+  const absl::StatusOr<http::ClientResponse> response =
+      co_await Put(std::move(target), std::move(body), std::move(token), timeout_);
+  if (!response.ok()) co_return response.status();
+  if (response->status >= 200 && response->status < 300) co_return absl::OkStatus();
+  const std::string message = what + ": " + std::to_string(response->status) + " " + FirstLine(response->body);
+  if (SaysUnknown(*response)) co_return absl::NotFoundError(message);
+  co_return absl::InternalError(message);
+}
+
+asio::awaitable<absl::Status> Catalog::Register(std::string body, std::string token) {
+  std::string target = "/v1/agent/service/register";
+  co_return co_await PutPlain(std::move(target), std::move(body), std::move(token));
+}
+
+asio::awaitable<absl::Status> Catalog::UpdateCheck(std::string check_id, CheckResult result, std::string token) {
+  json::object body;
+  body["Status"] = std::string(StatusName(result.status));
+  body["Output"] = result.output;
+  std::string target = "/v1/agent/check/update/" + Escaped(check_id);
+  std::string text = json::serialize(body);
+  co_return co_await PutPlain(std::move(target), std::move(text), std::move(token));
+}
+
+asio::awaitable<absl::Status> Catalog::Deregister(std::string service_id, std::string token) {
+  std::string target = "/v1/agent/service/deregister/" + Escaped(service_id);
+  std::string none;
+  co_return co_await PutPlain(std::move(target), std::move(none), std::move(token));
+}
+
+asio::awaitable<absl::Status> Catalog::Maintenance(std::string service_id, std::string reason, std::string token) {
+  std::string target = "/v1/agent/service/maintenance/" + Escaped(service_id) + "?enable=true&reason=" + Escaped(reason);
+  std::string none;
+  co_return co_await PutPlain(std::move(target), std::move(none), std::move(token));
+}
+
+asio::awaitable<absl::StatusOr<Catalog::Drained>> Catalog::Drain(std::string service_id, std::chrono::milliseconds wait,
+                                                                 std::string token) {
+  std::string target = "/v1/ringway/drain/" + Escaped(service_id) + "?wait=" + FormatDuration(wait);
+  std::string none;
+  const std::chrono::milliseconds timeout = wait + kDrainSlack;
+  const absl::StatusOr<http::ClientResponse> response =
+      co_await Put(std::move(target), std::move(none), std::move(token), timeout);
+  if (!response.ok()) co_return response.status();
+  if (response->status == 200) co_return ParseDrained(*response);
+  co_return absl::UnimplementedError(std::to_string(response->status) + " " + FirstLine(response->body));
+}
+
+}  // namespace ringway::sidecar

@@ -1,0 +1,48 @@
+// The sidecar's side of Consul's agent API and of the catalog's drain. One request per call, on the io_context's thread.
+// https://developer.hashicorp.com/consul/api-docs/v1.8.x/agent/service
+#pragma once
+
+#include <boost/asio/awaitable.hpp>
+#include <chrono>
+#include <string>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "common/http/client.h"
+#include "sidecar/checks/check.h"
+
+namespace ringway::sidecar {
+
+class Catalog {
+ public:
+  // `timeout` for everything but Drain.
+  Catalog(http::Url url, std::chrono::milliseconds timeout) : url_(std::move(url)), timeout_(timeout) {}
+
+  // All of them: Unavailable or DeadlineExceeded when nobody answers; NotFound when the catalog does not know the id;
+  // Internal for any other answer, with its text.
+  boost::asio::awaitable<absl::Status> Register(std::string body, std::string token);
+  boost::asio::awaitable<absl::Status> UpdateCheck(std::string check_id, CheckResult result, std::string token);
+  boost::asio::awaitable<absl::Status> Deregister(std::string service_id, std::string token);
+  boost::asio::awaitable<absl::Status> Maintenance(std::string service_id, std::string reason, std::string token);
+
+  struct Drained {
+    bool drained = false;
+    int64_t in_flight = 0;
+    int64_t dataplanes = 0;
+  };
+  // Answers when the dataplanes have let go of the instance, or after `wait`. Unimplemented: not a Ringway catalog.
+  boost::asio::awaitable<absl::StatusOr<Drained>> Drain(std::string service_id, std::chrono::milliseconds wait,
+                                                        std::string token);
+
+  const http::Url& url() const { return url_; }
+
+ private:
+  boost::asio::awaitable<absl::StatusOr<http::ClientResponse>> Put(std::string target, std::string body,
+                                                                   std::string token, std::chrono::milliseconds timeout);
+  boost::asio::awaitable<absl::Status> PutPlain(std::string target, std::string body, std::string token);
+
+  const http::Url url_;
+  const std::chrono::milliseconds timeout_;
+};
+
+}  // namespace ringway::sidecar

@@ -1,0 +1,72 @@
+// Keeps one service of this container in the catalog: registers, refreshes the lease, reports each change of health at once,
+// registers again when the catalog forgot, drains and deregisters at the end. On the io_context's thread.
+#pragma once
+
+#include <boost/asio/awaitable.hpp>
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <chrono>
+#include <random>
+#include <string>
+
+#include "absl/status/status.h"
+#include "sidecar/backoff.h"
+#include "sidecar/checks/health.h"
+#include "sidecar/register/catalog.h"
+#include "sidecar/register/definition.h"
+#include "sidecar/register/registration_body.h"
+
+namespace ringway::sidecar {
+
+class Registration {
+ public:
+  struct Options {
+    std::string instance;  // last part of the service id
+    std::string address;   // empty: found out at each registration
+    std::string token;     // for definitions without one
+    Lease lease;
+    std::chrono::milliseconds resync{30000};
+    std::chrono::milliseconds drain_timeout{30000};
+    std::chrono::milliseconds drain_grace{2000};
+  };
+
+  Registration(boost::asio::io_context& io, Catalog& catalog, ServiceDefinition service, Options options, Health& health);
+
+  void Run();     // starts the loop
+  void Notify();  // the health changed
+  void Close();   // ends the loop; nothing more is sent but Deregister
+
+  // Until the dataplanes have let go of this instance; logs what came of it. Does nothing when it was never registered.
+  boost::asio::awaitable<void> Drain();
+  boost::asio::awaitable<void> Deregister();
+
+  const std::string& service_id() const { return service_id_; }
+
+ private:
+  boost::asio::awaitable<void> Loop();
+  boost::asio::awaitable<absl::Status> RegisterOnce(CheckResult now);
+  boost::asio::awaitable<void> DrainByMaintenance();
+  boost::asio::awaitable<void> WaitFor(std::chrono::milliseconds duration);
+  void OnRefreshed();
+  std::chrono::milliseconds OnFailed(const absl::Status& why);
+
+  boost::asio::io_context& io_;
+  Catalog& catalog_;
+  const ServiceDefinition service_;
+  const Options options_;
+  Health& health_;
+  const std::string service_id_;
+  const std::string token_;
+  boost::asio::steady_timer wake_;
+  std::chrono::steady_clock::time_point resync_at_{};
+  std::minstd_rand random_;
+  Backoff backoff_;
+  bool registered_ = false;       // as far as we know
+  bool ever_registered_ = false;
+  bool changed_ = false;          // health, since the last report was built
+  bool failing_ = false;          // an outage has been logged
+  bool draining_ = false;
+  bool closed_ = false;
+};
+
+}  // namespace ringway::sidecar
