@@ -95,8 +95,10 @@ class ChunkedReference {
       if (!Expect('\r') || !Expect('\n')) return false;
       if (Over(from)) return Bad();
     }
-    if (Expect('\r') && Expect('\n') && !Over(from)) out_.result = ChunkScanner::Result::kDone;
-    return Over(from) && Bad();
+    if (!Expect('\r') || !Expect('\n')) return Over(from) && Bad();
+    if (Over(from)) return Bad();
+    out_.result = ChunkScanner::Result::kDone;
+    return false;
   }
 
   // Where the section is longer than it may be, the first byte too many is the bad one.
