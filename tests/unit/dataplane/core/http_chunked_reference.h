@@ -92,7 +92,7 @@ class ChunkedReference {
       if (Forbidden(text_.substr(begin, at_ - begin))) return Bad();
       while (at_ < text_.size() && InValue(text_[at_])) ++at_;
       if (Over(from)) return Bad();
-      if (!Expect('\r') || !Expect('\n')) return false;
+      if (!Expect('\r') || !Expect('\n')) return Over(from) && Bad();
       if (Over(from)) return Bad();
     }
     if (!Expect('\r') || !Expect('\n')) return Over(from) && Bad();
