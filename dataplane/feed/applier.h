@@ -1,0 +1,68 @@
+// Takes a snapshot into service: builds the map, publishes it, and waits until every worker runs it. One at a time, in order
+// of the calls. A snapshot that only its surroundings refuse (an address in use) is tried again every second until it can be
+// taken or another one comes. Main thread.
+#pragma once
+
+#include <boost/asio/awaitable.hpp>
+#include <boost/asio/io_context.hpp>
+#include <chrono>
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "absl/status/status.h"
+#include "common/api/feed.h"
+#include "dataplane/feed/map_builder.h"
+#include "dataplane/feed/publisher.h"
+
+namespace ringway::dp {
+
+// For stats: what runs and where it came from.
+struct Applied {
+  std::shared_ptr<const api::Snapshot> snapshot;      // null before the first
+  std::chrono::system_clock::time_point at;           // pushed now, or when the file was written
+  std::string source;                                 // "push", "disk" or "file"
+  uint64_t applied_total = 0;
+  uint64_t refused_total = 0;
+  std::string refusal;  // the last one; empty once something newer runs
+};
+
+class Applier {
+ public:
+  using Snapshot = std::shared_ptr<const api::Snapshot>;
+
+  Applier(boost::asio::io_context& io, MapBuilder& builder, Publisher& publisher);
+
+  // OK when every worker runs it. Other answers say why not; then what ran before goes on.
+  boost::asio::awaitable<absl::Status> Apply(Snapshot snapshot, std::string source,
+                                             std::chrono::system_clock::time_point at);
+
+  // Called when a snapshot that had been refused could be taken after all.
+  void OnLate(std::function<void(const Snapshot&)> callback) { on_late_ = std::move(callback); }
+  // Called after each change of what runs, on the main thread.
+  void OnApplied(std::function<void(const Snapshot&)> callback) { on_applied_ = std::move(callback); }
+
+  const Applied& applied() const { return applied_; }
+  const Directory& directory() const { return builder_.directory(); }
+  const Publisher& publisher() const { return publisher_; }
+  // Frees maps and handles nobody uses any more. Once a second.
+  void Sweep();
+
+ private:
+  boost::asio::awaitable<absl::Status> Take(Snapshot snapshot, const std::string& source,
+                                            std::chrono::system_clock::time_point at);
+  boost::asio::awaitable<void> WaitForWorkers(uint64_t version);
+  boost::asio::awaitable<void> Retry(Snapshot snapshot, std::string source,
+                                     std::chrono::system_clock::time_point at, uint64_t attempt);
+
+  boost::asio::io_context& io_;
+  MapBuilder& builder_;
+  Publisher& publisher_;
+  Applied applied_;
+  bool busy_ = false;
+  uint64_t attempt_ = 0;  // counts snapshots offered; a retry ends when it is no longer the latest
+  std::function<void(const Snapshot&)> on_late_;
+  std::function<void(const Snapshot&)> on_applied_;
+};
+
+}  // namespace ringway::dp

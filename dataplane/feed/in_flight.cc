@@ -1,0 +1,20 @@
+// What is still in flight; see in_flight.h.
+#include "dataplane/feed/in_flight.h"
+
+namespace ringway::dp {
+
+std::vector<api::InFlight> InFlightOnDraining(const Directory& directory,
+                                              const std::vector<const WorkerShared*>& workers) {
+  std::vector<api::InFlight> draining;
+  for (const auto& [handle, record] : directory.endpoints) {
+    if (!record.left && record.endpoint.state != api::EndpointState::kDraining) continue;
+    uint64_t exchanges = 0;
+    for (const WorkerShared* worker : workers) {
+      exchanges += worker->counters.endpoints[handle].exchanges_in_flight.Get();
+    }
+    draining.push_back({record.service, record.endpoint.id, record.endpoint.generation, exchanges});
+  }
+  return draining;
+}
+
+}  // namespace ringway::dp

@@ -1,0 +1,244 @@
+// Snapshot to map, in two steps: everything that can fail, then everything that cannot; see map_builder.h.
+#include "dataplane/feed/map_builder.h"
+
+#include <algorithm>
+#include <new>
+#include <set>
+#include <tuple>
+#include <utility>
+
+#include "absl/status/status.h"
+#include "absl/strings/str_cat.h"
+#include "common/log/log.h"
+#include "dataplane/feed/address.h"
+#include "dataplane/feed/identity.h"
+#include "dataplane/feed/validate.h"
+
+namespace ringway::dp {
+namespace {
+
+bool SameReady(const EndpointEntry& a, const EndpointEntry& b) {
+  return a.handle == b.handle && a.address == b.address && a.weight == b.weight;
+}
+
+// Equal entries stay the same object in the next map: workers then need not look at them.
+bool Same(const ServiceEntry& a, const ServiceEntry& b) {
+  const auto scalars = [](const ServiceEntry& s) {
+    return std::tie(s.handle, s.name, s.balance, s.connect_timeout_ms, s.response_timeout_ms,
+                    s.idle_timeout_ms, s.tunnel_timeout_ms, s.upstream_idle_timeout_ms,
+                    s.upstreams_idle_max, s.retries_max, s.retry_after_s, s.schedule);
+  };
+  return scalars(a) == scalars(b) &&
+         std::equal(a.ready.begin(), a.ready.end(), b.ready.begin(), b.ready.end(), SameReady);
+}
+
+bool Same(const ListenerEntry& a, const ListenerEntry& b) {
+  const auto scalars = [](const ListenerEntry& l) {
+    return std::tie(l.handle, l.name, l.protocol, l.sockets, l.head_timeout_ms,
+                    l.client_idle_timeout_ms, l.head_bytes_max, l.target_bytes_max);
+  };
+  const auto same_route = [](const RouteEntry& x, const RouteEntry& y) {
+    return std::tie(x.host, x.path, x.service) == std::tie(y.host, y.path, y.service);
+  };
+  const auto same_block = [](const IpBlock& x, const IpBlock& y) {
+    return x.address == y.address && x.bits == y.bits;
+  };
+  return scalars(a) == scalars(b) && a.address == b.address &&
+         std::equal(a.routes.begin(), a.routes.end(), b.routes.begin(), b.routes.end(), same_route) &&
+         std::equal(a.trusted_proxies.begin(), a.trusted_proxies.end(), b.trusted_proxies.begin(),
+                    b.trusted_proxies.end(), same_block);
+}
+
+template <typename Entry>
+void Place(std::vector<std::shared_ptr<const Entry>>& slots, uint32_t handle, Entry entry) {
+  if (slots.size() <= handle) slots.resize(handle + 1);
+  if (slots[handle] != nullptr && Same(*slots[handle], entry)) return;
+  slots[handle] = std::make_shared<const Entry>(std::move(entry));
+}
+
+template <typename Named>
+std::map<std::string_view, const Named*> ByName(const std::vector<Named>& things) {
+  std::map<std::string_view, const Named*> by_name;
+  for (const Named& thing : things) by_name[thing.name] = &thing;
+  return by_name;
+}
+
+template <typename Counters>
+void Zero(Counters& counters) {
+  counters.~Counters();
+  new (&counters) Counters();
+}
+
+}  // namespace
+
+MapBuilder::MapBuilder(std::vector<WorkerShared*> workers) : workers_(std::move(workers)) {}
+
+absl::StatusOr<std::unique_ptr<const BackendMap>> MapBuilder::Build(
+    std::shared_ptr<const api::Snapshot> snapshot) {
+  if (absl::Status s = Validate(*snapshot); !s.ok()) return s;
+  if (absl::Status s = CheckRoom(*snapshot); !s.ok()) return s;
+  absl::StatusOr<std::vector<Opened>> opened = OpenNewListeners(*snapshot);
+  if (!opened.ok()) return opened.status();
+  // From here on nothing fails.
+  ++current_.version;
+  CommitServices(*snapshot);
+  CommitListeners(*snapshot, *std::move(opened));
+  directory_.snapshot = std::move(snapshot);
+  return std::make_unique<const BackendMap>(current_);
+}
+
+absl::Status MapBuilder::CheckRoom(const api::Snapshot& snapshot) const {
+  size_t endpoints = 0, services = 0, listeners = 0;
+  for (const api::Service& service : snapshot.services) {
+    services += service_handles_.Known(service.name) ? 0 : 1;
+    for (const api::Endpoint& endpoint : service.endpoints) {
+      endpoints += endpoint_handles_.Known(EndpointIdentity(service.name, endpoint)) ? 0 : 1;
+    }
+  }
+  for (const api::Listener& listener : snapshot.listeners) {
+    listeners += listener_handles_.Find(ListenerIdentity(listener)).has_value() ? 0 : 1;
+  }
+  const auto check = [](const char* what, size_t wanted, const HandleTable& table) {
+    if (wanted <= table.available()) return absl::OkStatus();
+    return absl::ResourceExhaustedError(absl::StrCat("no room for ", wanted, " more ", what, ": ",
+                                                     table.available(), " free, ", table.leaving(),
+                                                     " on their way out"));
+  };
+  absl::Status s = check("endpoints", endpoints, endpoint_handles_);
+  if (s.ok()) s = check("services", services, service_handles_);
+  if (s.ok()) s = check("listeners", listeners, listener_handles_);
+  return s;
+}
+
+absl::StatusOr<std::vector<MapBuilder::Opened>> MapBuilder::OpenNewListeners(
+    const api::Snapshot& snapshot) const {
+  std::vector<Opened> opened;
+  for (const api::Listener& listener : snapshot.listeners) {
+    const std::string identity = ListenerIdentity(listener);
+    if (listener_handles_.Find(identity).has_value()) continue;
+    absl::StatusOr<std::vector<UniqueFd>> sockets =
+        OpenListenerSockets(*ParseBind(listener.bind), static_cast<uint32_t>(workers_.size()));
+    if (!sockets.ok()) {
+      return absl::Status(sockets.status().code(),
+                          absl::StrCat("listener ", listener.name, ": ", sockets.status().message()));
+    }
+    opened.push_back({identity, *std::move(sockets)});
+  }
+  return opened;
+}
+
+void MapBuilder::CommitServices(const api::Snapshot& snapshot) {
+  std::map<std::string_view, const api::Service*> before;
+  if (directory_.snapshot != nullptr) before = ByName(directory_.snapshot->services);
+  const auto after = ByName(snapshot.services);
+  for (const auto& [name, service] : before) {
+    const auto kept = after.find(name);
+    const api::Service* now = kept == after.end() ? nullptr : kept->second;
+    if (now != nullptr && *now == *service) continue;
+    LeaveEndpoints(*service, now);
+    if (now != nullptr) continue;
+    const ServiceHandle handle = directory_.services.at(service->name);
+    service_handles_.Leave(handle, current_.version);
+    current_.services[handle] = nullptr;
+    directory_.services.erase(service->name);
+  }
+  for (const auto& [name, service] : after) {
+    const auto old = before.find(name);
+    CommitService(*service, old == before.end() ? nullptr : old->second);
+  }
+}
+
+void MapBuilder::CommitService(const api::Service& service, const api::Service* before) {
+  if (before != nullptr && *before == service) return;
+  for (const api::Endpoint& endpoint : service.endpoints) {
+    const EndpointHandle handle = endpoint_handles_.Take(EndpointIdentity(service.name, endpoint));
+    directory_.endpoints[handle] = {service.name, endpoint, false};
+  }
+  const ServiceHandle handle = service_handles_.Take(service.name);
+  directory_.services[service.name] = handle;
+  Place(current_.services, handle, MakeService(service, handle));
+}
+
+void MapBuilder::LeaveEndpoints(const api::Service& before, const api::Service* after) {
+  std::set<std::string> kept;
+  if (after != nullptr) {
+    for (const api::Endpoint& e : after->endpoints) kept.insert(EndpointIdentity(after->name, e));
+  }
+  for (const api::Endpoint& endpoint : before.endpoints) {
+    const std::string identity = EndpointIdentity(before.name, endpoint);
+    if (kept.contains(identity)) continue;
+    const EndpointHandle handle = *endpoint_handles_.Find(identity);
+    endpoint_handles_.Leave(handle, current_.version);
+    directory_.endpoints.at(handle).left = true;
+  }
+}
+
+void MapBuilder::CommitListeners(const api::Snapshot& snapshot, std::vector<Opened> opened) {
+  std::set<std::string> kept;
+  for (const api::Listener& listener : snapshot.listeners) kept.insert(ListenerIdentity(listener));
+  if (directory_.snapshot != nullptr) {
+    for (const api::Listener& listener : directory_.snapshot->listeners) {
+      const std::string identity = ListenerIdentity(listener);
+      if (kept.contains(identity)) continue;
+      const ListenerHandle handle = *listener_handles_.Find(identity);
+      // The workers close the sockets now; whoever comes back to this address gets new ones, and another handle.
+      listener_handles_.LeaveForGood(handle, current_.version);
+      current_.listeners[handle] = nullptr;
+    }
+  }
+  directory_.listeners.clear();
+  for (const api::Listener& listener : snapshot.listeners) {
+    const std::string identity = ListenerIdentity(listener);
+    const ListenerHandle handle = listener_handles_.Take(identity);
+    ListenerEntry entry = MakeListener(listener, handle);
+    const auto fresh = std::find_if(opened.begin(), opened.end(),
+                                    [&](const Opened& o) { return o.identity == identity; });
+    if (fresh == opened.end()) {
+      entry.sockets = current_.listeners[handle]->sockets;
+      entry.address = current_.listeners[handle]->address;
+    } else {
+      for (UniqueFd& fd : fresh->sockets) entry.sockets.push_back(fd.Release());
+      if (!entry.sockets.empty()) entry.address = LocalAddress(entry.sockets[0]);
+      spdlog::info("listener {} ({}) takes connections at {}", listener.name,
+                   listener.protocol == api::Protocol::kTcp ? "tcp" : "http",
+                   SpellAddress(entry.address));
+    }
+    directory_.listeners[listener.name] = handle;
+    Place(current_.listeners, handle, std::move(entry));
+  }
+}
+
+void MapBuilder::Sweep(uint64_t map_every_worker_runs) {
+  const auto endpoint_quiet = [this](uint32_t handle) {
+    return std::all_of(workers_.begin(), workers_.end(), [&](const WorkerShared* worker) {
+      const EndpointCounters& c = worker->counters.endpoints[handle];
+      return c.exchanges_in_flight.Get() == 0 && c.upstreams_open.Get() == 0 &&
+             c.upstreams_idle.Get() == 0;
+    });
+  };
+  endpoint_handles_.Sweep(map_every_worker_runs, endpoint_quiet, [this](uint32_t handle) {
+    for (WorkerShared* worker : workers_) Zero(worker->counters.endpoints[handle]);
+    directory_.endpoints.erase(handle);
+  });
+  // An exchange on an endpoint that left still counts for its service.
+  std::set<std::string_view> held;
+  for (const auto& [handle, record] : directory_.endpoints) {
+    if (record.left) held.insert(record.service);
+  }
+  const auto service_quiet = [&](uint32_t handle) {
+    return !held.contains(service_handles_.IdentityOf(handle));
+  };
+  service_handles_.Sweep(map_every_worker_runs, service_quiet, [this](uint32_t handle) {
+    for (WorkerShared* worker : workers_) Zero(worker->counters.services[handle]);
+  });
+  const auto listener_quiet = [this](uint32_t handle) {
+    return std::all_of(workers_.begin(), workers_.end(), [&](const WorkerShared* worker) {
+      return worker->counters.listeners[handle].sessions_open.Get() == 0;
+    });
+  };
+  listener_handles_.Sweep(map_every_worker_runs, listener_quiet, [this](uint32_t handle) {
+    for (WorkerShared* worker : workers_) Zero(worker->counters.listeners[handle]);
+  });
+}
+
+}  // namespace ringway::dp

@@ -1,0 +1,56 @@
+// Pushed snapshot in, immutable BackendMap out. Gives endpoints, services and listeners their handles, opens the listening
+// sockets of new listeners, and shares what did not change with the map before, so that an update costs the workers what
+// changed. A snapshot that cannot be taken whole leaves everything as it was. Main thread only.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "common/api/feed.h"
+#include "dataplane/core/worker_shared.h"
+#include "dataplane/feed/directory.h"
+#include "dataplane/feed/handle_table.h"
+#include "dataplane/feed/listener_sockets.h"
+
+namespace ringway::dp {
+
+class MapBuilder {
+ public:
+  explicit MapBuilder(std::vector<WorkerShared*> workers);
+
+  // InvalidArgument: the snapshot is wrong in itself. Unavailable or ResourceExhausted: an address cannot be bound or no handle
+  // is free now, a later try may succeed. The map's version is a sequence number of this process, not the snapshot's.
+  absl::StatusOr<std::unique_ptr<const BackendMap>> Build(std::shared_ptr<const api::Snapshot> snapshot);
+
+  // Frees handles that every worker has let go of and sets their counters to zero. Call about once a second.
+  void Sweep(uint64_t map_every_worker_runs);
+
+  const Directory& directory() const { return directory_; }
+  const BackendMap& current() const { return current_; }
+
+ private:
+  struct Opened {
+    std::string identity;
+    std::vector<UniqueFd> sockets;
+  };
+
+  absl::Status CheckRoom(const api::Snapshot& snapshot) const;
+  absl::StatusOr<std::vector<Opened>> OpenNewListeners(const api::Snapshot& snapshot) const;
+  void CommitServices(const api::Snapshot& snapshot);
+  void CommitService(const api::Service& service, const api::Service* before);
+  void LeaveEndpoints(const api::Service& before, const api::Service* after);
+  void CommitListeners(const api::Snapshot& snapshot, std::vector<Opened> opened);
+  ServiceEntry MakeService(const api::Service& service, ServiceHandle handle) const;
+  ListenerEntry MakeListener(const api::Listener& listener, ListenerHandle handle) const;
+
+  const std::vector<WorkerShared*> workers_;
+  HandleTable endpoint_handles_{kEndpointsMax};
+  HandleTable service_handles_{kServicesMax};
+  HandleTable listener_handles_{kListenersMax};
+  Directory directory_;
+  BackendMap current_;
+};
+
+}  // namespace ringway::dp

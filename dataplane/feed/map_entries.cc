@@ -1,0 +1,79 @@
+// The two entries of a BackendMap, made from the feed's values that Validate has passed; see map_builder.h.
+#include <algorithm>
+#include <utility>
+
+#include "absl/strings/ascii.h"
+#include "dataplane/feed/address.h"
+#include "dataplane/feed/identity.h"
+#include "dataplane/feed/map_builder.h"
+#include "dataplane/feed/schedule.h"
+
+namespace ringway::dp {
+namespace {
+
+Balance Converted(api::Balance balance) {
+  switch (balance) {
+    case api::Balance::kRoundRobin: return Balance::kRoundRobin;
+    case api::Balance::kLeastRequests: return Balance::kLeastRequests;
+    case api::Balance::kRandomOfTwo: return Balance::kRandomOfTwo;
+  }
+  return Balance::kRoundRobin;
+}
+
+// The configured number is for all workers together; each gets its share, and at least one if there is to be any.
+uint32_t Share(uint32_t total, size_t workers) {
+  return total == 0 ? 0 : std::max<uint32_t>(1, total / static_cast<uint32_t>(std::max<size_t>(workers, 1)));
+}
+
+bool MoreSpecific(const RouteEntry& a, const RouteEntry& b) {
+  return std::pair(!a.host.empty(), a.path.size()) > std::pair(!b.host.empty(), b.path.size());
+}
+
+}  // namespace
+
+ServiceEntry MapBuilder::MakeService(const api::Service& service, ServiceHandle handle) const {
+  ServiceEntry entry;
+  entry.handle = handle;
+  entry.name = service.name;
+  entry.balance = Converted(service.balance);
+  entry.connect_timeout_ms = service.timeouts.connect_ms;
+  entry.response_timeout_ms = service.timeouts.response_ms;
+  entry.idle_timeout_ms = service.timeouts.idle_ms;
+  entry.tunnel_timeout_ms = service.timeouts.tunnel_ms;
+  entry.upstream_idle_timeout_ms = service.timeouts.upstream_idle_ms;
+  entry.upstreams_idle_max = Share(service.upstreams_idle_max, workers_.size());
+  entry.retries_max = service.retries_max;
+  entry.retry_after_s = service.retry_after_s;
+  std::vector<uint32_t> weights;
+  for (const api::Endpoint& endpoint : service.endpoints) {
+    if (endpoint.state != api::EndpointState::kReady) continue;
+    const auto endpoint_handle = endpoint_handles_.Find(EndpointIdentity(service.name, endpoint));
+    entry.ready.push_back({*endpoint_handle, *ParseIp(endpoint.address, endpoint.port), endpoint.weight});
+    weights.push_back(endpoint.weight);
+  }
+  entry.schedule = MakeSchedule(weights);
+  return entry;
+}
+
+ListenerEntry MapBuilder::MakeListener(const api::Listener& listener, ListenerHandle handle) const {
+  ListenerEntry entry;
+  entry.handle = handle;
+  entry.name = listener.name;
+  entry.protocol = listener.protocol == api::Protocol::kTcp ? Protocol::kTcp : Protocol::kHttp;
+  entry.address = *ParseBind(listener.bind);
+  for (const api::Route& route : listener.routes) {
+    entry.routes.push_back({absl::AsciiStrToLower(route.host), route.path,
+                            directory_.services.at(route.service)});
+  }
+  std::stable_sort(entry.routes.begin(), entry.routes.end(), MoreSpecific);
+  entry.head_timeout_ms = listener.head_timeout_ms;
+  entry.client_idle_timeout_ms = listener.client_idle_ms;
+  entry.head_bytes_max = listener.head_bytes_max;
+  entry.target_bytes_max = std::min(listener.target_bytes_max, listener.head_bytes_max);
+  for (const std::string& block : listener.trusted_proxies) {
+    entry.trusted_proxies.push_back(*ParseBlock(block));
+  }
+  return entry;
+}
+
+}  // namespace ringway::dp

@@ -1,0 +1,117 @@
+// What a snapshot must hold; see validate.h. Paths name things by their names: services[web].endpoints[n1/web1].weight.
+#include "dataplane/feed/validate.h"
+
+#include <set>
+#include <string>
+
+#include "absl/strings/str_cat.h"
+#include "dataplane/core/backend_map.h"
+#include "dataplane/feed/address.h"
+
+namespace ringway::dp {
+namespace {
+
+constexpr uint32_t kWeightMax = 256;
+constexpr uint32_t kHeadBytesMin = 512;
+constexpr uint32_t kHeadBytesMax = 16384;
+
+absl::Status Fault(const std::string& path, const std::string& what) {
+  return absl::InvalidArgumentError(absl::StrCat(path, ": ", what));
+}
+
+absl::Status CheckRange(const std::string& path, uint64_t value, uint64_t min, uint64_t max) {
+  if (value >= min && value <= max) return absl::OkStatus();
+  return Fault(path, absl::StrCat("wanted ", min, " to ", max, ", got ", value));
+}
+
+absl::Status CheckEndpoint(const std::string& path, const api::Endpoint& endpoint) {
+  if (const auto ip = ParseIp(endpoint.address, endpoint.port); !ip.ok()) {
+    return Fault(path + ".address", std::string(ip.status().message()));
+  }
+  if (absl::Status s = CheckRange(path + ".port", endpoint.port, 1, 65535); !s.ok()) return s;
+  return CheckRange(path + ".weight", endpoint.weight, 1, kWeightMax);
+}
+
+absl::Status CheckService(const std::string& path, const api::Service& service) {
+  const api::Timeouts& t = service.timeouts;
+  const std::pair<const char*, uint32_t> waits[] = {{"connect_ms", t.connect_ms},
+                                                    {"response_ms", t.response_ms},
+                                                    {"idle_ms", t.idle_ms},
+                                                    {"tunnel_ms", t.tunnel_ms},
+                                                    {"upstream_idle_ms", t.upstream_idle_ms}};
+  for (const auto& [name, value] : waits) {
+    absl::Status s = CheckRange(absl::StrCat(path, ".timeouts.", name), value, 1, UINT32_MAX);
+    if (!s.ok()) return s;
+  }
+  std::set<std::string_view> ids;
+  for (const api::Endpoint& endpoint : service.endpoints) {
+    const std::string where = absl::StrCat(path, ".endpoints[", endpoint.id, "]");
+    if (endpoint.id.empty()) return Fault(where, "wanted an id");
+    if (!ids.insert(endpoint.id).second) return Fault(where, "this id stands here twice");
+    if (absl::Status s = CheckEndpoint(where, endpoint); !s.ok()) return s;
+  }
+  return absl::OkStatus();
+}
+
+absl::Status CheckRoutes(const std::string& path, const api::Listener& listener,
+                         const std::set<std::string_view>& services) {
+  if (listener.protocol == api::Protocol::kTcp &&
+      (listener.routes.size() != 1 || !listener.routes[0].host.empty() ||
+       !listener.routes[0].path.empty())) {
+    return Fault(path + ".routes", "wanted exactly one route without host and path for tcp");
+  }
+  for (size_t i = 0; i < listener.routes.size(); ++i) {
+    if (services.contains(listener.routes[i].service)) continue;
+    return Fault(absl::StrCat(path, ".routes[", i, "].service"),
+                 absl::StrCat("no service is called \"", listener.routes[i].service, "\""));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status CheckListener(const std::string& path, const api::Listener& listener) {
+  if (const auto bind = ParseBind(listener.bind); !bind.ok()) {
+    return Fault(path + ".bind", std::string(bind.status().message()));
+  }
+  for (const std::string& block : listener.trusted_proxies) {
+    if (const auto parsed = ParseBlock(block); !parsed.ok()) {
+      return Fault(path + ".trusted_proxies", std::string(parsed.status().message()));
+    }
+  }
+  absl::Status s = CheckRange(path + ".head_timeout_ms", listener.head_timeout_ms, 1, UINT32_MAX);
+  if (s.ok()) s = CheckRange(path + ".client_idle_ms", listener.client_idle_ms, 1, UINT32_MAX);
+  if (s.ok()) s = CheckRange(path + ".head_bytes_max", listener.head_bytes_max, kHeadBytesMin, kHeadBytesMax);
+  if (s.ok()) s = CheckRange(path + ".target_bytes_max", listener.target_bytes_max, 1, kHeadBytesMax);
+  return s;
+}
+
+}  // namespace
+
+absl::Status Validate(const api::Snapshot& snapshot) {
+  if (absl::Status s = CheckRange("services: number", snapshot.services.size(), 0, kServicesMax); !s.ok()) return s;
+  if (absl::Status s = CheckRange("listeners: number", snapshot.listeners.size(), 0, kListenersMax); !s.ok()) return s;
+  std::set<std::string_view> services;
+  size_t endpoints = 0;
+  for (const api::Service& service : snapshot.services) {
+    const std::string path = absl::StrCat("services[", service.name, "]");
+    if (service.name.empty()) return Fault(path, "wanted a name");
+    if (!services.insert(service.name).second) return Fault(path, "this name stands here twice");
+    if (absl::Status s = CheckService(path, service); !s.ok()) return s;
+    endpoints += service.endpoints.size();
+  }
+  if (absl::Status s = CheckRange("endpoints: number", endpoints, 0, kEndpointsMax); !s.ok()) return s;
+  std::set<std::string_view> names;
+  std::set<std::string_view> binds;
+  for (const api::Listener& listener : snapshot.listeners) {
+    const std::string path = absl::StrCat("listeners[", listener.name, "]");
+    if (listener.name.empty()) return Fault(path, "wanted a name");
+    if (!names.insert(listener.name).second) return Fault(path, "this name stands here twice");
+    if (absl::Status s = CheckListener(path, listener); !s.ok()) return s;
+    if (absl::Status s = CheckRoutes(path, listener, services); !s.ok()) return s;
+    if (!binds.insert(listener.bind).second) {
+      return Fault(path + ".bind", absl::StrCat("another listener has ", listener.bind));
+    }
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace ringway::dp
