@@ -4,11 +4,13 @@
 #pragma once
 
 #include <cstdint>
+#include <initializer_list>
 #include <map>
 #include <optional>
 #include <set>
 #include <string>
 #include <string_view>
+#include <unordered_map>
 #include <utility>
 #include <vector>
 
@@ -48,6 +50,7 @@ class Catalog {
     std::map<std::string, CheckRecord> checks;      // by id
   };
   using Instance = std::pair<const Node*, const ServiceRecord*>;
+  using ChecksByService = std::unordered_map<std::string_view, std::vector<const CheckRecord*>>;
 
   // Writes. Each uses at most one index; false when nothing changed.
   // Checks whose service_id the node does not have are refused before anything is changed: `error` says which.
@@ -66,6 +69,8 @@ class Catalog {
   const std::map<std::string, Node>& nodes() const { return nodes_; }
   const Node* FindNode(std::string_view name) const;
   std::vector<Instance> InstancesOf(std::string_view service) const;
+  // A node's checks by service id, sorted by check id; those of the node itself under "".
+  static ChecksByService GroupChecks(const Node& node);
   // Folded name -> every instance of it.
   const std::map<std::string, std::set<std::pair<std::string, std::string>>>& services() const { return by_name_; }
 

@@ -65,9 +65,9 @@ class EmbeddedCatalog final : public Source {
  private:
   EmbeddedCatalog(boost::asio::io_context& io, EmbeddedCatalogOptions options, std::unique_ptr<Store> store,
                   std::unique_ptr<Catalog> catalog);
-  void RegisterSelf();
-  void AfterChange();
+  static void RegisterSelf(Catalog& catalog, const EmbeddedCatalogOptions& options, const std::string& node_id);
   void FinishTurn();
+  absl::Status Flush();
   void ArmTimer();
   void NotifyServices(const std::set<std::string>& touched);
   void ForgetDraining();
@@ -84,7 +84,9 @@ class EmbeddedCatalog final : public Source {
 
   std::function<void(const std::string&)> on_change_;
   mutable std::map<std::string, std::string> asked_;  // folded service name -> spelling asked for
-  std::set<std::pair<std::string, std::string>> draining_;  // node (folded), service id
+  std::map<std::pair<std::string, std::string>, uint64_t> draining_;  // node (folded), service id -> generation
+  Dirty unwritten_;
+  Agent::Time armed_for_ = Agent::Time::max();
   bool turn_posted_ = false;
   uint64_t changes_ = 0;  // turns that changed something
   uint64_t written_ = 0;  // of these, how many the store has taken

@@ -13,9 +13,9 @@ namespace ringway::cp {
 using Nanoseconds = std::chrono::nanoseconds;
 
 // Catalog-registered checks may carry any word; the agent's own are one of these three.
-inline constexpr char kPassing[] = "passing";
-inline constexpr char kWarning[] = "warning";
-inline constexpr char kCritical[] = "critical";
+inline constexpr char kStatusPassing[] = "passing";
+inline constexpr char kStatusWarning[] = "warning";
+inline constexpr char kStatusCritical[] = "critical";
 
 struct Weights {
   int64_t passing = 1;
@@ -67,6 +67,7 @@ struct CheckSpec {
   Nanoseconds timeout{0};
   int64_t success_before_passing = 0;
   int64_t failures_before_critical = 0;
+  int64_t output_bytes_max = 4096;
   Nanoseconds deregister_after{0};
   bool operator==(const CheckSpec&) const = default;
   bool IsProbe() const { return !http.empty() || !tcp.empty(); }

@@ -45,12 +45,16 @@ class Store {
   absl::Status Error(const std::string& doing) const;
   absl::StatusOr<std::string> Meta(const std::string& name);
   absl::Status SetMeta(const std::string& name, const std::string& value);
+  absl::Status Inspect();
+  absl::StatusOr<bool> HasNoTables();
   absl::Status Prepare(const std::string& boot_id);
+  absl::Status Put(const std::string& table, const std::string& node, const std::string& id, const std::string& body);
   absl::Status WriteRows(const Catalog& catalog, const Dirty& dirty);
 
   const std::string path_;
   sqlite3* db_;
-  uint64_t gap_ = 0;
+  uint64_t gap_ = 0;      // added to the stored index at Load
+  bool opened_ = false;   // for writing
 };
 
 }  // namespace ringway::cp

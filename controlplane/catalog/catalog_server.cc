@@ -1,0 +1,59 @@
+// Listens for the API; see catalog_server.h. Translates between common/http's messages and Api's.
+#include "controlplane/catalog/catalog_server.h"
+
+#include <utility>
+
+#include "common/http/server.h"
+#include "controlplane/catalog/api.h"
+
+namespace ringway::cp {
+namespace {
+
+boost::beast::string_view View(std::string_view text) { return {text.data(), text.size()}; }
+
+http::Response ToResponse(const http::Request& request, Reply reply) {
+  http::Response response =
+      http::MakeResponse(request, static_cast<boost::beast::http::status>(reply.status), reply.content_type, std::move(reply.body));
+  for (const auto& [name, value] : reply.headers) response.set(View(name), View(value));
+  return response;
+}
+
+boost::asio::awaitable<http::Response> Handle(std::shared_ptr<Api> api, const http::Request& request, const http::Peer& peer) {
+  const std::string target(request.target());
+  Call call;
+  call.method = std::string(request.method_string());
+  call.target = http::ParseTarget(target);
+  call.body = request.body();
+  call.gone = peer.gone;
+  std::string raw_path = target.substr(0, target.find_first_of("?#"));
+  Reply reply = co_await api->Answer(std::move(call), std::move(raw_path));
+  http::Response response = ToResponse(request, std::move(reply));
+  co_return response;
+}
+
+class Server final : public CatalogServer {
+ public:
+  explicit Server(std::unique_ptr<http::Server> http) : http_(std::move(http)) {}
+  uint16_t port() const override { return http_->port(); }
+  void Close() override { http_->Close(); }
+
+ private:
+  const std::unique_ptr<http::Server> http_;
+};
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<CatalogServer>> CatalogServer::Listen(boost::asio::io_context& io, EmbeddedCatalog& catalog,
+                                                                     CatalogServerOptions options) {
+  const std::string bind = options.bind;
+  const auto api = std::make_shared<Api>(catalog, std::move(options));
+  http::ServerOptions server;
+  server.name = "catalog";
+  auto listening = http::Server::Listen(io, bind, server, [api](const http::Request& request, const http::Peer& peer) {
+    return Handle(api, request, peer);
+  });
+  if (!listening.ok()) return listening.status();
+  return std::make_unique<Server>(*std::move(listening));
+}
+
+}  // namespace ringway::cp
