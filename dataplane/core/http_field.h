@@ -58,7 +58,7 @@ inline bool IsWord(std::string_view text, const char (&lower)[kSize]) {
 }
 
 // `name` consists of tchars.
-inline Field Recognize(std::string_view name) {
+[[gnu::always_inline]] inline Field Recognize(std::string_view name) {
   const char* p = name.data();
   switch (name.size()) {
     case 2:
@@ -126,7 +126,7 @@ inline BadReason JudgeName(const char* begin, const char* p) {
     return HeadError::kBad;
   }
   line.cr = Find<ControlStop>(in, line.colon + 1);
-  if (in.end - line.cr >= 2 && line.cr[0] == '\r' && line.cr[1] == '\n') [[likely]] {
+  if (in.end - line.cr >= 2 && std::memcmp(line.cr, "\r\n", 2) == 0) [[likely]] {
     return HeadError::kNone;
   }
   if (line.cr == in.end) return HeadError::kIncomplete;

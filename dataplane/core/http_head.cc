@@ -59,16 +59,20 @@ class FieldSection {
 
   // From the first field line to the end of the blank line.
   HeadError Read(const char* p) {
-    head_.headers_offset = ToOffset(in_, p);
+    const Input in = in_;  // a copy that needs no reloading
+    head_.headers_offset = ToOffset(in, p);
     for (Line line;; p = line.end()) {
-      if (p == in_.end) return HeadError::kIncomplete;
+      if (p == in.end) return HeadError::kIncomplete;
       if (*p == '\r') return OnBlankLine(p);
-      const HeadError error = http::ReadLine(in_, p, line, head_.bad_reason);
+      const HeadError error = http::ReadLine(in, p, line, head_.bad_reason);
       if (error != HeadError::kNone) return error;
       const Field field = http::Recognize(line.name());
       if (field == Field::kOther) continue;
-      head_.bad_reason = OnField(field, line);
-      if (head_.bad_reason != BadReason::kNone) return HeadError::kBad;
+      const BadReason reason = OnField(field, line);
+      if (reason != BadReason::kNone) [[unlikely]] {
+        head_.bad_reason = reason;
+        return HeadError::kBad;
+      }
       if (IsCut(field)) Cut(line);
     }
   }
@@ -76,7 +80,7 @@ class FieldSection {
   bool has_host() const { return has_host_; }
 
  private:
-  BadReason OnField(Field field, const Line& line) {
+  BadReason OnField(Field field, Line line) {
     switch (field) {
       case Field::kConnection:
         return OnConnection(line.value());
@@ -94,7 +98,7 @@ class FieldSection {
     }
   }
 
-  BadReason OnRequestField(Field field, const Line& line) {
+  BadReason OnRequestField(Field field, Line line) {
     const std::string_view value = line.value();
     if (field == Field::kHost) {
       if (has_host_ || !(value.empty() || http::IsHostPort(in_, value))) return BadReason::kHost;
@@ -136,7 +140,7 @@ class FieldSection {
     return close || keep_alive;
   }
 
-  BadReason OnContentLength(const Line& line) {
+  BadReason OnContentLength(Line line) {
     uint64_t length = 0;
     if (has_length_ || !http::ReadLength(line, length)) return BadReason::kContentLength;
     if (head_.chunked) return BadReason::kBothFramings;
@@ -146,7 +150,7 @@ class FieldSection {
     return BadReason::kNone;
   }
 
-  BadReason OnTransferEncoding(const Line& line) {
+  BadReason OnTransferEncoding(Line line) {
     if (head_.chunked || head_.minor_version == 0 || bodiless_ ||
         !http::IsWord(line.value(), "chunked") || line.has_tab()) {
       return BadReason::kTransferEncoding;
@@ -210,7 +214,7 @@ class FieldSection {
     });
   }
 
-  void Cut(const Line& line) {
+  void Cut(Line line) {
     const uint32_t from = ToOffset(in_, line.begin);
     const uint32_t size = ToOffset(in_, line.end()) - from;
     Cuts& cuts = head_.cuts;
@@ -306,9 +310,9 @@ HeadError Match(const Input& in, const char* p, std::string_view pattern) {
   return HeadError::kNone;
 }
 
-// "HTTP/1.0" or "HTTP/1.1", and before the end of the input. Else Match finds out what is wrong.
+// Eight bytes at p are "HTTP/1.0" or "HTTP/1.1". If not, Match finds out what is wrong.
 bool IsVersion(const char* p) {
-  return std::memcmp(p, "HTTP/1.1", 8) == 0 || std::memcmp(p, "HTTP/1.0", 8) == 0;
+  return std::memcmp(p, "HTTP/1.", 7) == 0 && (p[7] == '0' || p[7] == '1');
 }
 
 class RequestParser {
@@ -417,13 +421,12 @@ class RequestParser {
 
 HeadError ReadStatus(const Input& in, const char*& p, ResponseHead& head) {
   constexpr std::string_view kPattern = "HTTP/0.0 000";
-  const HeadError error = Match(in, p, kPattern);
-  if (error == HeadError::kBad) {
-    head.bad_reason = BadReason::kRequestLine;
-    return error;
+  if (in.end - p < 12 || !IsVersion(p) || p[8] != ' ' || !http::IsDigit(p[9]) ||
+      !http::IsDigit(p[10]) || !http::IsDigit(p[11])) [[unlikely]] {
+    const HeadError error = Match(in, p, kPattern);
+    if (error == HeadError::kBad) head.bad_reason = BadReason::kRequestLine;
+    return error == HeadError::kNone ? HeadError::kVersion : error;
   }
-  if (error != HeadError::kNone) return error;
-  if (!IsVersion(p)) return HeadError::kVersion;
   head.minor_version = static_cast<uint8_t>(p[7] - '0');
   head.version_offset = ToOffset(in, p + 7);
   const int status = (p[9] - '0') * 100 + (p[10] - '0') * 10 + (p[11] - '0');
