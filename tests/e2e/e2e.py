@@ -85,7 +85,7 @@ def on_terminate(number, _frame):
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", type=lambda text: text.split(","), default=[], help="scenarios: " + ", ".join(n for n, _ in scenarios.ALL))
-    parser.add_argument("--keep", action="store_true", help="leave the stack (and an engine that was started) up")
+    parser.add_argument("--keep", action="store_true", help="leave the stack up, and the engine: docker_engine.py stop ends it")
     parser.add_argument("--no-build", action="store_true", help="use the images of the last run")
     parser.add_argument("--limit", type=int, default=1500, help="seconds for everything (1500)")
     arguments = parser.parse_args()
@@ -97,6 +97,8 @@ def main():
     if not os.path.exists(rw.program_path("ringway-load")):
         say(f"e2e: no {rw.program_path('ringway-load')}; build it, or set RINGWAY_BIN")
         return 1
+    if arguments.keep:
+        docker_engine.keep_running()
     try:
         with docker_engine.engine() as host:
             return run(host, arguments)

@@ -92,7 +92,7 @@ class Stack:
         rows = self.stats.endpoint_rows().values()
         csv_view = {row["addr"].rsplit(":", 1)[0] for row in rows if row["status"].startswith("UP")}
         services = {service["name"]: service for service in self.stats.json()["services"]}
-        json_view = {e["address"] for e in services["web"]["endpoints"] if e["state"] == "ready"} if "web" in services else set()
+        json_view = {e["address"].rsplit(":", 1)[0] for e in services["web"]["endpoints"] if e["state"] == "ready"} if "web" in services else set()
         return {"docker ps": docker_view, "catalog": catalog_view, "csv": csv_view, "stats.json": json_view}
 
     def wait_agreement(self, count, timeout=30):

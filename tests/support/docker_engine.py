@@ -117,6 +117,12 @@ def start_engine():
     raise EngineError(f"dockerd was not ready within {READY_SECONDS} s:\n{tail(LOG)}")
 
 
+def keep_running():
+    """From now on the last one out leaves the engine up; `docker_engine.py stop` ends it."""
+    os.makedirs(RUN, exist_ok=True)
+    open(os.path.join(RUN, "keep"), "w").close()
+
+
 def read_pid():
     try:
         with open(PID_FILE) as file:
@@ -247,19 +253,17 @@ def copy_apt_proxy(root):
 
 
 def main(arguments):
-    keep = os.path.join(RUN, "keep")
     if len(arguments) > 1 and arguments[0] == "run":
         with engine() as host:
             return subprocess.run(arguments[1:], env=dict(os.environ, **({"DOCKER_HOST": host} if host else {})), check=False).returncode
     if arguments == ["start"]:
-        os.makedirs(RUN, exist_ok=True)
-        open(keep, "w").close()
+        keep_running()
         with engine() as host:
             print(host or os.environ.get("DOCKER_HOST", "unix:///var/run/docker.sock"))
         return 0
     if arguments == ["stop"]:
         with contextlib.suppress(FileNotFoundError):
-            os.unlink(keep)
+            os.unlink(os.path.join(RUN, "keep"))
         stop_engine()
         return 0
     if arguments == ["base-image"]:
