@@ -1,5 +1,6 @@
 // ringway-sidecar: PID 1 of a web container. Reads its options and files, says what it does not honour, runs.
 // Exit codes: the program's own, 128 + signal, 64 wrong command line, 78 wrong configuration (sysexits.h).
+#include <nss.h>
 #include <sysexits.h>
 
 #include <csignal>
@@ -29,11 +30,21 @@ void Announce(const Plan& plan) {
   }
 }
 
+// A static program must not load NSS modules: those of another glibc crash it. Files and DNS are inside libc.a since
+// glibc 2.34, and are what a container has; a host's systemd or LDAP users are not seen.
+void KeepNameServicesInside() {
+  __nss_configure_lookup("hosts", "files dns");
+  for (const char* database : {"passwd", "group", "initgroups", "services", "protocols"}) {
+    __nss_configure_lookup(database, "files");
+  }
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
   const absl::Status logging = ringway::log::InitFromEnvironment("ringway-sidecar");
   if (!logging.ok()) spdlog::warn("{}", std::string(logging.message()));
+  KeepNameServicesInside();
   std::signal(SIGPIPE, SIG_IGN);
   const std::vector<std::string> arguments(argv + 1, argv + argc);
   absl::StatusOr<ringway::sidecar::ParsedOptions> parsed = ringway::sidecar::ParseOptions(arguments);

@@ -51,13 +51,15 @@ absl::StatusOr<pid_t> SpawnProgram(const Program& program, const std::vector<std
   if (!output.ok()) return output.status();
   absl::StatusOr<Stream> error = OpenOutput(program.standard_error);
   const Stream input = program.keeps_stdin ? Stream{0, false} : Stream{open("/dev/null", O_RDONLY | O_CLOEXEC), true};
-  absl::StatusOr<pid_t> pid = error.status();
+  absl::StatusOr<pid_t> pid = 0;
   if (error.ok()) {
     request.stdin_fd = input.fd;
     request.stdout_fd = output->fd;
     request.stderr_fd = error->fd;
     pid = Spawn(request);
     Close(*error);
+  } else {
+    pid = error.status();
   }
   Close(*output);
   Close(input);
