@@ -94,6 +94,7 @@ struct Line {
   const char* cr;
 
   const char* end() const { return cr + 2; }
+  std::string_view whole() const { return {begin, static_cast<size_t>(cr + 2 - begin)}; }
   std::string_view name() const { return {begin, static_cast<size_t>(colon - begin)}; }
   // All between the colon and CRLF.
   std::string_view raw() const { return {colon + 1, static_cast<size_t>(cr - colon - 1)}; }

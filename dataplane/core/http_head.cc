@@ -51,6 +51,7 @@ template <typename Head>
 class FieldSection {
  public:
   static constexpr bool kRequest = std::is_same_v<Head, RequestHead>;
+  static constexpr int kCutsHere = kRequest ? kCutsMax : kCutsMax - 1;  // one is for coding_line
 
   FieldSection(const Input& in, Head& head, bool keep_forwarded, bool keep_upgrade)
       : in_(in), head_(head), keep_forwarded_(keep_forwarded), keep_upgrade_(keep_upgrade) {
@@ -157,6 +158,7 @@ class FieldSection {
     }
     if (has_length_) return BadReason::kBothFramings;
     head_.chunked = true;
+    if constexpr (!kRequest) head_.coding_line = ToSpan(in_, line.whole());
     return BadReason::kNone;
   }
 
@@ -215,21 +217,16 @@ class FieldSection {
   }
 
   void Cut(Line line) {
-    const uint32_t from = ToOffset(in_, line.begin);
-    const uint32_t size = ToOffset(in_, line.end()) - from;
+    const Span span = ToSpan(in_, line.whole());
     Cuts& cuts = head_.cuts;
-    if (cuts.count != 0) {
-      Span& last = cuts.at[cuts.count - 1];
-      if (last.offset + last.size == from) {
-        last.size += size;
-        return;
-      }
-    }
-    if (cuts.count == kCutsMax) {
+    Span* last = cuts.count != 0 ? &cuts.at[cuts.count - 1] : nullptr;
+    if (last != nullptr && last->offset + last->size == span.offset) {
+      last->size += span.size;
+    } else if (cuts.count == kCutsHere) {
       cuts_overflow_ = true;
-      return;
+    } else {
+      cuts.at[cuts.count++] = span;
     }
-    cuts.at[cuts.count++] = Span{from, size};
   }
 
   // Decides the cuts again, now that it is known what Connection names and whether Upgrade stays.
@@ -401,6 +398,7 @@ class RequestParser {
   HeadError JudgeHost(bool has_host, const http::Target& target) {
     if (!has_host) {
       if (head_.minor_version == 1) return Bad(BadReason::kHost);
+      head_.host_from_target = target.absolute_form;
       if (target.absolute_form) head_.host = ToSpan(in_, target.authority);
       return HeadError::kNone;
     }
@@ -491,6 +489,29 @@ HeadError ParseWithin(const char* data, uint32_t size, uint32_t head_bytes_max, 
 }
 
 }  // namespace
+
+bool AddCut(Cuts& cuts, Span line) {
+  Span* const end = cuts.at + cuts.count;
+  Span* const next =
+      std::find_if(cuts.at, end, [line](const Span& cut) { return cut.offset > line.offset; });
+  const bool joins_next = next != end && line.offset + line.size == next->offset;
+  const bool joins_last = next != cuts.at && next[-1].offset + next[-1].size == line.offset;
+  if (joins_last) {
+    next[-1].size += line.size;
+    if (!joins_next) return true;
+    next[-1].size += next->size;
+    std::move(next + 1, end, next);
+    --cuts.count;
+  } else if (joins_next) {
+    *next = Span{line.offset, line.size + next->size};
+  } else {
+    if (cuts.count == kCutsMax) return false;
+    std::move_backward(next, end, end + 1);
+    *next = line;
+    ++cuts.count;
+  }
+  return true;
+}
 
 HeadError ParseRequestHead(const char* data, uint32_t size, const RequestRules& rules,
                            uint32_t& scanned, RequestHead& out) {

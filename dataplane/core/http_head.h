@@ -62,8 +62,7 @@ inline constexpr int kBadReasons = 14;
 
 inline constexpr uint32_t kMethodBytesMax = 32;
 inline constexpr int kCutsMax = 16;
-inline constexpr int kNominatedMax =
-    16;  // fields that Connection may name beyond the usual options
+inline constexpr int kNominatedMax = 16;  // fields Connection may name beyond its own options
 
 // Whole header lines, each with its CRLF, that are not forwarded (RFC 9110 section 7.6.1):
 // ascending, not overlapping, and neighbours merged, so that what is forwarded is `count` + 1
@@ -73,6 +72,10 @@ struct Cuts {
   uint8_t count = 0;
 };
 
+// Adds one more line, whole with its CRLF, that no cut covers yet. False when there is no room,
+// which for ResponseHead::coding_line there always is.
+bool AddCut(Cuts& cuts, Span line);
+
 struct HeadLimits {
   uint32_t head_bytes_max;
   uint32_t target_bytes_max;
@@ -80,15 +83,16 @@ struct HeadLimits {
 
 struct RequestRules {
   HeadLimits limits;
-  bool keep_forwarded;  // the peer is a trusted proxy: X-Forwarded-For, -Port and -Proto stay, else
-                        // they are cut
-  bool keep_upgrade;    // Upgrade passes, when it is a real offer and not h2c
+  // The peer is a trusted proxy: X-Forwarded-For, -Port and -Proto stay, else they are cut.
+  bool keep_forwarded;
+  // Upgrade passes, when it is a real offer and not one of HTTP itself (h2c).
+  bool keep_upgrade;
 };
 
 // All spans are relative to `data`. Valid after kNone; after an error only `bad_reason` is.
 struct RequestHead {
-  uint32_t start =
-      0;  // of the request line: 2 when an empty line came before it (RFC 9112 section 2.2), else 0
+  // Of the request line: 2 when an empty line came before it (RFC 9112 section 2.2), else 0.
+  uint32_t start = 0;
   uint32_t size = 0;  // bytes from `data` to the end of the blank line, so including `start`
   Method method = Method::kOther;
   bool method_idempotent = false;  // RFC 9110 section 9.2.2
@@ -108,9 +112,11 @@ struct RequestHead {
   bool absolute_form = false;
   BadReason bad_reason = BadReason::kNone;
   Span target;  // as received
-  Span host;    // of Host, or of an absolute-form target in HTTP/1.0 without Host; may be empty
-  Span path;    // for routing, without the query; raw: not decoded, dots not resolved; "*" for
-                // asterisk
+  // Of Host, or of an absolute-form target in HTTP/1.0 without Host; may be empty.
+  Span host;
+  bool host_from_target = false;  // there is no Host line: the caller inserts one
+  // For routing, without the query. Raw: not decoded, dots not resolved. "*" for asterisk-form.
+  Span path;
   uint32_t version_offset = 0;  // of the digit after "HTTP/1."
   uint32_t headers_offset = 0;  // of the first header line
   Span upgrade_value;           // empty unless `upgrade`
@@ -136,12 +142,13 @@ struct ResponseHead {
   // is refused.
   bool has_length = false;
   uint64_t length = 0;
-  bool upgrade =
-      false;  // 101 with Connection: upgrade and one Upgrade line, which then is not in `cuts`
+  // 101 with Connection: upgrade and one Upgrade line, which then is not in `cuts`.
+  bool upgrade = false;
   BadReason bad_reason = BadReason::kNone;
   Span upgrade_value;
   uint32_t version_offset = 0;
   uint32_t headers_offset = 0;  // of the first header line
+  Span coding_line;             // Transfer-Encoding, whole: AddCut it where chunks are stripped
   Cuts cuts;
 };
 

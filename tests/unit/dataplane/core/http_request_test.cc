@@ -288,6 +288,8 @@ TEST(HttpRequest, AbsoluteFormGivesTheHostOfHttp10WithoutHost) {
   const auto p = ParseRequest("GET http://example.com:81/x HTTP/1.0\r\n\r\n");
   ASSERT_EQ(p.error, HeadError::kNone);
   EXPECT_EQ(p.At(p.head.host), "example.com:81");
+  EXPECT_TRUE(p.head.host_from_target);
+  EXPECT_FALSE(ParseRequest("GET http://h/ HTTP/1.0\r\nHost: h\r\n\r\n").head.host_from_target);
   EXPECT_EQ(p.head.minor_version, 0);
 }
 

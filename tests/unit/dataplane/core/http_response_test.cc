@@ -161,6 +161,37 @@ TEST(HttpResponse, TransferEncodingFromHttp10IsRefused) {
   EXPECT_EQ(p.head.bad_reason, BadReason::kTransferEncoding);
 }
 
+TEST(HttpResponse, CodingLineCanAlwaysBeCut) {
+  std::string fields;
+  for (int i = 0; i < kCutsMax - 1; ++i) fields += "TE: a\r\nA: 1\r\n";
+  auto p = ParseResponse(Ok(fields + "Transfer-Encoding: chunked\r\n"));
+  ASSERT_EQ(p.error, HeadError::kNone);
+  EXPECT_EQ(p.At(p.head.coding_line), "Transfer-Encoding: chunked\r\n");
+  ASSERT_TRUE(AddCut(p.head.cuts, p.head.coding_line));
+  EXPECT_EQ(p.Forwarded().find("chunked"), std::string::npos);
+  EXPECT_FALSE(AddCut(p.head.cuts, Span{0, 1}));
+  EXPECT_EQ(ParseResponse(Ok(fields + "TE: a\r\n")).head.bad_reason, BadReason::kCuts);
+}
+
+TEST(HttpResponse, AddedCutsStayInOrderAndMerge) {
+  const struct {
+    Span line;
+    std::string cuts;
+  } kCases[] = {{{0, 5}, "0+5 10+10 30+10 "}, {{5, 5}, "5+15 30+10 "},
+                {{20, 5}, "10+15 30+10 "},    {{22, 3}, "10+10 22+3 30+10 "},
+                {{20, 10}, "10+30 "},         {{25, 5}, "10+10 25+15 "},
+                {{40, 5}, "10+10 30+15 "},    {{50, 5}, "10+10 30+10 50+5 "}};
+  for (const auto& c : kCases) {
+    Cuts cuts{.at = {{10, 10}, {30, 10}}, .count = 2};
+    ASSERT_TRUE(AddCut(cuts, c.line));
+    std::string text;
+    for (int i = 0; i < cuts.count; ++i) {
+      text += std::to_string(cuts.at[i].offset) + "+" + std::to_string(cuts.at[i].size) + " ";
+    }
+    EXPECT_EQ(text, c.cuts);
+  }
+}
+
 TEST(HttpResponse, HeadsOverTheLimitAreRefused) {
   const std::string head = Ok("A: b\r\n");
   uint32_t scanned = 0;
