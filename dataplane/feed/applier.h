@@ -44,6 +44,7 @@ class Applier {
 
   const Applied& applied() const { return applied_; }
   const Directory& directory() const { return builder_.directory(); }
+  const BackendMap& current() const { return builder_.current(); }
   const Publisher& publisher() const { return publisher_; }
   // Frees maps and handles nobody uses any more. Once a second.
   void Sweep();

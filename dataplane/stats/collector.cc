@@ -1,0 +1,276 @@
+// Adds up the workers' counters; see collector.h.
+#include "dataplane/stats/collector.h"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include "dataplane/feed/address.h"
+
+namespace ringway::dp {
+namespace {
+
+using std::chrono::duration_cast;
+using std::chrono::milliseconds;
+using Clock = std::chrono::steady_clock;
+using Workers = std::vector<const WorkerShared*>;
+
+uint64_t MsSince(Clock::time_point at) {
+  return static_cast<uint64_t>(duration_cast<milliseconds>(Clock::now() - at).count());
+}
+
+template <typename Get>
+uint64_t Sum(const Workers& workers, Get get) {
+  uint64_t sum = 0;
+  for (const WorkerShared* worker : workers) sum += get(worker->counters).Get();
+  return sum;
+}
+
+template <size_t N, typename Get>
+std::array<uint64_t, N> SumEach(const Workers& workers, Get get) {
+  std::array<uint64_t, N> sums{};
+  for (const WorkerShared* worker : workers) {
+    const std::array<Counter, N>& counters = get(worker->counters);
+    for (size_t i = 0; i < N; ++i) sums[i] += counters[i].Get();
+  }
+  return sums;
+}
+
+template <size_t N>
+std::array<uint64_t, N> Values(const std::array<Counter, N>& counters) {
+  std::array<uint64_t, N> values{};
+  for (size_t i = 0; i < N; ++i) values[i] = counters[i].Get();
+  return values;
+}
+
+std::string StateName(const EndpointRecord& record) {
+  if (record.left) return "left";
+  switch (record.endpoint.state) {
+    case api::EndpointState::kReady: return "ready";
+    case api::EndpointState::kDraining: return "draining";
+    case api::EndpointState::kDown: return "down";
+  }
+  return "down";
+}
+
+std::string BalanceName(api::Balance balance) {
+  switch (balance) {
+    case api::Balance::kRoundRobin: return "round_robin";
+    case api::Balance::kLeastRequests: return "least_requests";
+    case api::Balance::kRandomOfTwo: return "random_of_two";
+  }
+  return "";
+}
+
+// Workers that had no exchange with the endpoint do not pull its mean down.
+uint64_t MeanOfNonZero(const Workers& workers, EndpointHandle handle) {
+  uint64_t sum = 0, count = 0;
+  for (const WorkerShared* worker : workers) {
+    const uint64_t value = worker->counters.endpoints[handle].response_time_us_ewma.Get();
+    sum += value;
+    count += value != 0 ? 1 : 0;
+  }
+  return count == 0 ? 0 : sum / count;
+}
+
+WorkerStats CollectWorker(const WorkerCounters& c) {
+  WorkerStats stats;
+  stats.limits = Values(c.limits_total);
+  stats.timeouts = Values(c.timeouts_total);
+  stats.accept_errors = c.accept_errors_total.Get();
+  stats.turns = c.turns_total.Get();
+  stats.completions = c.completions_total.Get();
+  stats.unexpected = c.unexpected_total.Get();
+  stats.sessions_open = c.sessions_open.Get();
+  stats.exchanges_open = c.exchanges_open.Get();
+  stats.upstreams_open = c.upstreams_open.Get();
+  stats.buffers_small_used = c.buffers_small_used.Get();
+  stats.buffers_large_used = c.buffers_large_used.Get();
+  stats.bytes_copied = c.bytes_copied_total.Get();
+  return stats;
+}
+
+}  // namespace
+
+Collector::Collector(std::vector<const WorkerShared*> workers, const Applier& applier,
+                     const FeedClient* feed)
+    : workers_(std::move(workers)), applier_(applier), feed_(feed) {}
+
+void Collector::Rate::Tick(uint64_t now, double seconds) {
+  const uint64_t grown = now >= total ? now - total : now;
+  rate = static_cast<uint64_t>(std::llround(static_cast<double>(grown) / seconds));
+  rate_max = now >= total ? std::max(rate_max, rate) : rate;
+  total = now;
+}
+
+void Collector::Tick() {
+  const double seconds = std::max(0.001, std::chrono::duration<double>(Clock::now() - ticked_).count());
+  ticked_ = Clock::now();
+  const Directory& directory = applier_.directory();
+  const auto tick = [&](std::vector<Rate>& rates, uint32_t handle, uint64_t total) {
+    if (rates.size() <= handle) rates.resize(handle + 1);
+    rates[handle].Tick(total, seconds);
+  };
+  for (const auto& [name, h] : directory.listeners) {
+    tick(listener_rates_, h, Sum(workers_, [h = h](const auto& c) -> const Counter& { return c.listeners[h].requests_total; }));
+    tick(session_rates_, h, Sum(workers_, [h = h](const auto& c) -> const Counter& { return c.listeners[h].sessions_total; }));
+  }
+  for (const auto& [name, h] : directory.services) {
+    tick(service_rates_, h, Sum(workers_, [h = h](const auto& c) -> const Counter& { return c.services[h].requests_total; }));
+  }
+  for (const auto& [h, record] : directory.endpoints) {
+    tick(endpoint_rates_, h, Sum(workers_, [h = h](const auto& c) -> const Counter& { return c.endpoints[h].exchanges_total; }));
+  }
+}
+
+std::string Collector::NotReadyReason() const {
+  if (stopping_) return "stopping: no new connections are taken";
+  const Applied& applied = applier_.applied();
+  if (applied.snapshot != nullptr) return "";
+  if (!applied.refusal.empty()) return "no snapshot could be taken: " + applied.refusal;
+  if (feed_ != nullptr && !feed_->status().connected) {
+    return "no snapshot yet: no control plane, and none kept on disk";
+  }
+  return "no snapshot yet";
+}
+
+StatsModel Collector::Collect() const {
+  StatsModel model;
+  model.version = RINGWAY_VERSION;
+  model.pid = getpid();
+  model.uptime_ms = MsSince(started_);
+  model.started_at = std::chrono::system_clock::to_time_t(started_at_);
+  model.not_ready_reason = NotReadyReason();
+  model.ready = model.not_ready_reason.empty();
+  model.feed = CollectFeed();
+  for (const WorkerShared* worker : workers_) model.workers.push_back(CollectWorker(worker->counters.worker));
+  const Directory& directory = applier_.directory();
+  if (directory.snapshot == nullptr) return model;
+  for (const api::Listener& listener : directory.snapshot->listeners) {
+    model.listeners.push_back(CollectListener(listener, directory.listeners.at(listener.name)));
+  }
+  std::map<std::string_view, size_t> position;
+  for (const api::Service& service : directory.snapshot->services) {
+    position[service.name] = model.services.size();
+    model.services.push_back(CollectService(service, directory.services.at(service.name)));
+  }
+  for (const auto& [handle, record] : directory.endpoints) {
+    const auto found = position.find(record.service);
+    if (found == position.end()) continue;  // the whole service left
+    model.services[found->second].endpoints.push_back(CollectEndpoint(handle, record));
+  }
+  for (ServiceStats& service : model.services) {
+    std::stable_sort(service.endpoints.begin(), service.endpoints.end(),
+                     [](const auto& a, const auto& b) { return a.id < b.id; });
+  }
+  return model;
+}
+
+FeedStats Collector::CollectFeed() const {
+  FeedStats stats;
+  if (feed_ != nullptr) {
+    const FeedStatus& status = feed_->status();
+    stats.used = true;
+    stats.connected = status.connected;
+    stats.since_ms = MsSince(status.since);
+    stats.connects = status.connects_total;
+    stats.messages = status.messages_total;
+  }
+  const Applied& applied = applier_.applied();
+  stats.applied = applied.applied_total;
+  stats.refused = applied.refused_total;
+  stats.refusal = applied.refusal;
+  if (applied.snapshot == nullptr) return stats;
+  stats.source = applied.source;
+  stats.epoch = applied.snapshot->epoch;
+  stats.version = applied.snapshot->version;
+  const auto age = std::chrono::system_clock::now() - applied.at;
+  stats.age_ms = static_cast<uint64_t>(std::max<int64_t>(0, duration_cast<milliseconds>(age).count()));
+  return stats;
+}
+
+ListenerStats Collector::CollectListener(const api::Listener& listener, ListenerHandle h) const {
+  ListenerStats stats;
+  stats.name = listener.name;
+  stats.bind = SpellAddress(applier_.current().listeners[h]->address);
+  stats.protocol = listener.protocol == api::Protocol::kTcp ? "tcp" : "http";
+  const auto sum = [&](Counter ListenerCounters::*member) {
+    return Sum(workers_, [&](const CounterTable& c) -> const Counter& { return c.listeners[h].*member; });
+  };
+  stats.sessions_open = sum(&ListenerCounters::sessions_open);
+  stats.sessions = sum(&ListenerCounters::sessions_total);
+  stats.requests = sum(&ListenerCounters::requests_total);
+  stats.bytes_received = sum(&ListenerCounters::bytes_received_total);
+  stats.bytes_sent = sum(&ListenerCounters::bytes_sent_total);
+  stats.refused = SumEach<kRefusals>(workers_, [&](const CounterTable& c) -> const auto& { return c.listeners[h].refused_total; });
+  stats.responses = SumEach<6>(workers_, [&](const CounterTable& c) -> const auto& { return c.listeners[h].responses_total; });
+  if (h < listener_rates_.size()) {
+    stats.rate = listener_rates_[h].rate;
+    stats.rate_max = listener_rates_[h].rate_max;
+    stats.session_rate = session_rates_[h].rate;
+    stats.session_rate_max = session_rates_[h].rate_max;
+  }
+  return stats;
+}
+
+ServiceStats Collector::CollectService(const api::Service& service, ServiceHandle h) const {
+  ServiceStats stats;
+  stats.name = service.name;
+  stats.balance = BalanceName(service.balance);
+  const auto sum = [&](Counter ServiceCounters::*member) {
+    return Sum(workers_, [&](const CounterTable& c) -> const Counter& { return c.services[h].*member; });
+  };
+  stats.requests = sum(&ServiceCounters::requests_total);
+  stats.no_endpoint = sum(&ServiceCounters::no_endpoint_total);
+  stats.retries = sum(&ServiceCounters::retries_total);
+  stats.failed = sum(&ServiceCounters::failed_total);
+  stats.client_aborts = sum(&ServiceCounters::client_aborts_total);
+  stats.responses = SumEach<6>(workers_, [&](const CounterTable& c) -> const auto& { return c.services[h].responses_total; });
+  stats.latency = SumEach<kLatencyBuckets>(
+      workers_, [&](const CounterTable& c) -> const auto& { return c.services[h].response_time.buckets; });
+  stats.latency_sum_us = Sum(workers_, [&](const CounterTable& c) -> const Counter& { return c.services[h].response_time.sum_us; });
+  if (h < service_rates_.size()) {
+    stats.rate = service_rates_[h].rate;
+    stats.rate_max = service_rates_[h].rate_max;
+  }
+  return stats;
+}
+
+EndpointStats Collector::CollectEndpoint(EndpointHandle h, const EndpointRecord& record) const {
+  EndpointStats stats;
+  const api::Endpoint& endpoint = record.endpoint;
+  stats.id = endpoint.id;
+  stats.address = endpoint.address.find(':') == std::string::npos
+                      ? endpoint.address + ":" + std::to_string(endpoint.port)
+                      : "[" + endpoint.address + "]:" + std::to_string(endpoint.port);
+  stats.generation = endpoint.generation;
+  stats.weight = endpoint.weight;
+  stats.state = StateName(record);
+  stats.reason = endpoint.reason;
+  const auto sum = [&](Counter EndpointCounters::*member) {
+    return Sum(workers_, [&](const CounterTable& c) -> const Counter& { return c.endpoints[h].*member; });
+  };
+  stats.in_flight = sum(&EndpointCounters::exchanges_in_flight);
+  stats.upstreams_open = sum(&EndpointCounters::upstreams_open);
+  stats.upstreams_idle = sum(&EndpointCounters::upstreams_idle);
+  stats.exchanges = sum(&EndpointCounters::exchanges_total);
+  stats.connects = sum(&EndpointCounters::connects_total);
+  stats.connect_failures = sum(&EndpointCounters::connect_failures_total);
+  stats.reuses = sum(&EndpointCounters::reuses_total);
+  stats.failures = sum(&EndpointCounters::failures_total);
+  stats.response_timeouts = sum(&EndpointCounters::response_timeouts_total);
+  stats.moved = sum(&EndpointCounters::moved_total);
+  stats.bytes_sent = sum(&EndpointCounters::bytes_sent_total);
+  stats.bytes_received = sum(&EndpointCounters::bytes_received_total);
+  stats.response_time_us_sum = sum(&EndpointCounters::response_time_us_total);
+  stats.response_time_us_ewma = MeanOfNonZero(workers_, h);
+  stats.responses = SumEach<6>(workers_, [&](const CounterTable& c) -> const auto& { return c.endpoints[h].responses_total; });
+  if (h < endpoint_rates_.size()) {
+    stats.rate = endpoint_rates_[h].rate;
+    stats.rate_max = endpoint_rates_[h].rate_max;
+  }
+  return stats;
+}
+
+}  // namespace ringway::dp

@@ -1,0 +1,48 @@
+// Adds up the workers' counters into a StatsModel, and keeps rates: Tick once a second. Main thread; it reads counters that
+// workers write meanwhile, so sums may be a moment apart from one another, never torn.
+#pragma once
+
+#include <chrono>
+#include <string>
+#include <vector>
+
+#include "dataplane/core/worker_shared.h"
+#include "dataplane/feed/applier.h"
+#include "dataplane/feed/feed_client.h"
+#include "dataplane/stats/model.h"
+
+namespace ringway::dp {
+
+class Collector {
+ public:
+  // `feed` may be null: no control plane.
+  Collector(std::vector<const WorkerShared*> workers, const Applier& applier, const FeedClient* feed);
+
+  void Tick();
+  StatsModel Collect() const;
+  // Why requests cannot be served; empty when they can.
+  std::string NotReadyReason() const;
+  void SetStopping() { stopping_ = true; }
+
+ private:
+  // Per second, from the totals of two ticks. Handles are given anew with their counters at zero.
+  struct Rate {
+    uint64_t total = 0, rate = 0, rate_max = 0;
+    void Tick(uint64_t now, double seconds);
+  };
+  FeedStats CollectFeed() const;
+  ListenerStats CollectListener(const api::Listener& listener, ListenerHandle handle) const;
+  ServiceStats CollectService(const api::Service& service, ServiceHandle handle) const;
+  EndpointStats CollectEndpoint(EndpointHandle handle, const EndpointRecord& record) const;
+
+  const std::vector<const WorkerShared*> workers_;
+  const Applier& applier_;
+  const FeedClient* const feed_;
+  const std::chrono::steady_clock::time_point started_ = std::chrono::steady_clock::now();
+  const std::chrono::system_clock::time_point started_at_ = std::chrono::system_clock::now();
+  std::chrono::steady_clock::time_point ticked_ = started_;
+  std::vector<Rate> listener_rates_, session_rates_, service_rates_, endpoint_rates_;
+  bool stopping_ = false;
+};
+
+}  // namespace ringway::dp

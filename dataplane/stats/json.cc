@@ -1,0 +1,143 @@
+// The stats as JSON; see render.h. The page's script reads the same keys (page.cc: Cell).
+#include <boost/json.hpp>
+
+#include "dataplane/stats/render.h"
+
+namespace ringway::dp {
+namespace {
+
+namespace json = boost::json;
+
+json::string_view View(std::string_view text) { return {text.data(), text.size()}; }
+
+json::object ByClass(const Responses& responses) {
+  static constexpr const char* kNames[] = {"", "1xx", "2xx", "3xx", "4xx", "5xx"};
+  json::object object;
+  for (size_t c = 1; c < responses.size(); ++c) object[kNames[c]] = responses[c];
+  return object;
+}
+
+template <size_t N>
+json::object Named(const std::array<uint64_t, N>& values, const std::array<const char*, N>& names) {
+  json::object object;
+  for (size_t i = 0; i < N; ++i) object[names[i]] = values[i];
+  return object;
+}
+
+json::object Endpoint(const EndpointStats& e) {
+  return {{"id", e.id},
+          {"address", e.address},
+          {"generation", e.generation},
+          {"weight", e.weight},
+          {"state", e.state},
+          {"reason", e.reason},
+          {"in_flight", e.in_flight},
+          {"upstreams_open", e.upstreams_open},
+          {"upstreams_idle", e.upstreams_idle},
+          {"exchanges", e.exchanges},
+          {"rate", e.rate},
+          {"rate_max", e.rate_max},
+          {"connects", e.connects},
+          {"connect_failures", e.connect_failures},
+          {"reuses", e.reuses},
+          {"failures", e.failures},
+          {"response_timeouts", e.response_timeouts},
+          {"moved", e.moved},
+          {"bytes_sent", e.bytes_sent},
+          {"bytes_received", e.bytes_received},
+          {"response_time_ms", static_cast<double>(e.response_time_us_ewma) / 1000},
+          {"responses", ByClass(e.responses)}};
+}
+
+json::object Service(const ServiceStats& s) {
+  json::array endpoints;
+  for (const EndpointStats& e : s.endpoints) endpoints.push_back(Endpoint(e));
+  return {{"name", s.name},
+          {"balance", s.balance},
+          {"ready", s.Ready()},
+          {"requests", s.requests},
+          {"rate", s.rate},
+          {"rate_max", s.rate_max},
+          {"in_flight", s.Sum(&EndpointStats::in_flight)},
+          {"no_endpoint", s.no_endpoint},
+          {"retries", s.retries},
+          {"failed", s.failed},
+          {"client_aborts", s.client_aborts},
+          {"bytes_sent", s.Sum(&EndpointStats::bytes_sent)},
+          {"bytes_received", s.Sum(&EndpointStats::bytes_received)},
+          {"latency_mean_ms", s.LatencyMeanMs()},
+          {"latency_p50_ms", s.LatencyQuantileMs(0.5)},
+          {"latency_p99_ms", s.LatencyQuantileMs(0.99)},
+          {"responses", ByClass(s.responses)},
+          {"endpoints", std::move(endpoints)}};
+}
+
+json::object Listener(const ListenerStats& l) {
+  return {{"name", l.name},
+          {"bind", l.bind},
+          {"protocol", l.protocol},
+          {"sessions_open", l.sessions_open},
+          {"sessions", l.sessions},
+          {"session_rate", l.session_rate},
+          {"requests", l.requests},
+          {"rate", l.rate},
+          {"rate_max", l.rate_max},
+          {"bytes_received", l.bytes_received},
+          {"bytes_sent", l.bytes_sent},
+          {"refused", Named(l.refused, kRefusalNames)},
+          {"refused_sum", l.RefusedSum()},
+          {"responses", ByClass(l.responses)}};
+}
+
+json::object Worker(const WorkerStats& w) {
+  return {{"sessions_open", w.sessions_open},
+          {"exchanges_open", w.exchanges_open},
+          {"upstreams_open", w.upstreams_open},
+          {"buffers_small_used", w.buffers_small_used},
+          {"buffers_large_used", w.buffers_large_used},
+          {"turns", w.turns},
+          {"completions", w.completions},
+          {"unexpected", w.unexpected},
+          {"accept_errors", w.accept_errors},
+          {"bytes_copied", w.bytes_copied},
+          {"limits", Named(w.limits, kLimitNames)},
+          {"timeouts", Named(w.timeouts, kTimeoutNames)}};
+}
+
+json::object Feed(const FeedStats& f) {
+  return {{"used", f.used},
+          {"connected", f.connected},
+          {"since_ms", f.since_ms},
+          {"connects", f.connects},
+          {"messages", f.messages},
+          {"applied", f.applied},
+          {"refused", f.refused},
+          {"refusal", f.refusal},
+          {"source", f.source},
+          {"epoch", f.epoch},
+          {"version", f.version},
+          {"age_ms", f.age_ms}};
+}
+
+}  // namespace
+
+std::string RenderJson(const StatsModel& model) {
+  json::array listeners, services, workers;
+  for (const ListenerStats& l : model.listeners) listeners.push_back(Listener(l));
+  for (const ServiceStats& s : model.services) services.push_back(Service(s));
+  for (const WorkerStats& w : model.workers) workers.push_back(Worker(w));
+  const json::object document = {{"version", model.version},
+                                 {"pid", model.pid},
+                                 {"uptime_ms", model.uptime_ms},
+                                 {"started_at", model.started_at},
+                                 {"ready", model.ready},
+                                 {"not_ready_reason", model.not_ready_reason},
+                                 {"layout", View(LayoutOf(model))},
+                                 {"feed", Feed(model.feed)},
+                                 {"listeners", std::move(listeners)},
+                                 {"services", std::move(services)},
+                                 {"workers", std::move(workers)}};
+  return json::serialize(document);
+}
+
+}  // namespace ringway::dp

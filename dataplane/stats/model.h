@@ -1,0 +1,93 @@
+// What the stats show, as plain values added up over the workers at one moment. Collector fills it, the renderers read it.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "dataplane/core/counters.h"
+
+namespace ringway::dp {
+
+using Responses = std::array<uint64_t, 6>;  // by class, [0] unused
+
+struct EndpointStats {
+  std::string id;
+  std::string address;  // with port
+  uint64_t generation = 0;
+  uint32_t weight = 1;
+  std::string state;   // ready, draining, down; left: out of the snapshot, something still in flight
+  std::string reason;
+  uint64_t in_flight = 0, upstreams_open = 0, upstreams_idle = 0;  // gauges
+  uint64_t exchanges = 0, connects = 0, connect_failures = 0, reuses = 0, failures = 0;
+  uint64_t response_timeouts = 0, moved = 0, bytes_sent = 0, bytes_received = 0;
+  uint64_t response_time_us_sum = 0, response_time_us_ewma = 0;
+  Responses responses{};
+  uint64_t rate = 0, rate_max = 0;  // exchanges a second
+};
+
+struct ServiceStats {
+  std::string name;
+  std::string balance;
+  uint64_t requests = 0, no_endpoint = 0, retries = 0, failed = 0, client_aborts = 0;
+  Responses responses{};
+  std::array<uint64_t, kLatencyBuckets> latency{};
+  uint64_t latency_sum_us = 0;
+  uint64_t rate = 0, rate_max = 0;  // requests a second
+  std::vector<EndpointStats> endpoints;  // sorted by id
+
+  uint64_t Ready() const;
+  // Sums over the endpoints.
+  uint64_t Sum(uint64_t EndpointStats::*member) const;
+  uint64_t LatencyCount() const;
+  double LatencyMeanMs() const;
+  double LatencyQuantileMs(double q) const;  // within the bucket by linear interpolation
+};
+
+struct ListenerStats {
+  std::string name;
+  std::string bind;
+  std::string protocol;
+  uint64_t sessions_open = 0, sessions = 0, requests = 0, bytes_received = 0, bytes_sent = 0;
+  std::array<uint64_t, kRefusals> refused{};
+  Responses responses{};
+  uint64_t rate = 0, rate_max = 0;                  // requests a second
+  uint64_t session_rate = 0, session_rate_max = 0;  // sessions a second
+  uint64_t RefusedSum() const;
+};
+
+struct WorkerStats {
+  std::array<uint64_t, kLimits> limits{};
+  std::array<uint64_t, kTimeouts> timeouts{};
+  uint64_t accept_errors = 0, turns = 0, completions = 0, unexpected = 0;
+  uint64_t sessions_open = 0, exchanges_open = 0, upstreams_open = 0;
+  uint64_t buffers_small_used = 0, buffers_large_used = 0, bytes_copied = 0;
+};
+
+struct FeedStats {
+  bool used = false;  // false: run from a file, without a control plane
+  bool connected = false;
+  uint64_t since_ms = 0;  // how long connected, or not
+  uint64_t connects = 0, messages = 0, applied = 0, refused = 0;
+  std::string refusal;
+  std::string source;  // push, disk, file; empty before the first snapshot
+  std::string epoch;
+  uint64_t version = 0;
+  uint64_t age_ms = 0;  // since the snapshot was pushed or its file written
+};
+
+struct StatsModel {
+  std::string version;
+  int64_t pid = 0;
+  uint64_t uptime_ms = 0;
+  int64_t started_at = 0;  // Unix seconds
+  bool ready = false;
+  std::string not_ready_reason;
+  FeedStats feed;
+  std::vector<ListenerStats> listeners;
+  std::vector<ServiceStats> services;
+  std::vector<WorkerStats> workers;
+};
+
+}  // namespace ringway::dp

@@ -1,0 +1,256 @@
+// The stats page; see render.h. Numbers are rendered here once and refreshed by the script through their data-k paths.
+#include <cinttypes>
+#include <cmath>
+#include <cstdio>
+
+#include "absl/strings/str_cat.h"
+#include "dataplane/stats/page_assets.h"
+#include "dataplane/stats/render.h"
+
+namespace ringway::dp {
+namespace {
+
+// The same forms as the script's `forms`.
+std::string Grouped(uint64_t value) {
+  const std::string digits = std::to_string(value);
+  std::string text;
+  for (size_t i = 0; i < digits.size(); ++i) {
+    if (i > 0 && (digits.size() - i) % 3 == 0) text += "\u202f";
+    text += digits[i];
+  }
+  return text;
+}
+
+std::string Bytes(uint64_t value) {
+  static constexpr const char* kUnits[] = {"B", "KiB", "MiB", "GiB", "TiB", "PiB"};
+  double v = static_cast<double>(value);
+  size_t unit = 0;
+  while (v >= 1024 && unit < 5) v /= 1024, ++unit;
+  char text[32];
+  std::snprintf(text, sizeof(text), "%.*f %s", unit == 0 ? 0 : 1, v, kUnits[unit]);
+  return text;
+}
+
+std::string Milliseconds(double ms) {
+  char text[32];
+  std::snprintf(text, sizeof(text), "%.*f ms", ms < 10 ? 2 : ms < 100 ? 1 : 0, ms);
+  return text;
+}
+
+std::string Duration(uint64_t ms) {
+  const uint64_t s = ms / 1000, d = s / 86400, h = s / 3600 % 24, m = s / 60 % 60;
+  if (d > 0) return absl::StrCat(d, " d ", h, " h");
+  if (h > 0) return absl::StrCat(h, " h ", m, " min");
+  if (m > 0) return absl::StrCat(m, " min ", s % 60, " s");
+  return absl::StrCat(s % 60, " s");
+}
+
+// A value in an element of its own, with its place in /stats.json and its form.
+std::string Live(const char* element, const std::string& key, char form, const std::string& text) {
+  return absl::StrCat("<", element, " data-k=\"", HtmlEscaped(key), "\" data-f=\"", std::string(1, form), "\">",
+                      HtmlEscaped(text), "</", element, ">");
+}
+std::string Number(const std::string& key, uint64_t v) { return Live("td", key, 'n', Grouped(v)); }
+std::string Size(const std::string& key, uint64_t v) { return Live("td", key, 'b', Bytes(v)); }
+std::string Time(const std::string& key, double ms) { return Live("td", key, 'm', Milliseconds(ms)); }
+std::string Fact(const char* name, const std::string& value) {
+  return absl::StrCat("<div><span>", name, "</span>", value, "</div>");
+}
+std::string Text(const std::string& text) { return "<b>" + HtmlEscaped(text) + "</b>"; }
+
+std::string Badge(std::string_view kind, const std::string& text) {
+  return absl::StrCat("<span class=\"state ", std::string(kind), "\">", HtmlEscaped(text), "</span>");
+}
+
+std::string_view StateKind(const std::string& state) {
+  if (state == "ready") return "good";
+  return state == "down" ? "bad" : "warn";
+}
+
+std::string Header(const StatsModel& m) {
+  return absl::StrCat(
+      "<header><h1>Ringway</h1> <span class=\"dim\">", HtmlEscaped(m.version), " &middot; pid ", m.pid, "</span> ",
+      m.ready ? Badge("good", "ready") : Badge("bad", m.not_ready_reason),
+      " <span class=\"dim\">up ", Live("span", "uptime_ms", 'd', Duration(m.uptime_ms)),
+      " &middot; <a href=\"/haproxy_stats;csv\">CSV</a> &middot; <a href=\"/metrics\">Prometheus</a> &middot; "
+      "<a href=\"/stats.json\">JSON</a></span>"
+      "<p id=\"lost\" class=\"state bad\">No answer: these numbers are old.</p></header>");
+}
+
+std::string FeedSection(const FeedStats& f) {
+  std::string out = "<section><h2>Feed</h2><div class=\"facts\">";
+  if (f.used) {
+    out += Fact("control plane", absl::StrCat(f.connected ? Badge("good", "connected") : Badge("warn", "not connected"), " ",
+                                              Live("b", "feed/since_ms", 'd', Duration(f.since_ms))));
+  } else {
+    out += Fact("control plane", Text("none, run from a file"));
+  }
+  out += Fact("snapshot version", Live("b", "feed/version", 'n', Grouped(f.version)));
+  out += Fact("came by", Text(f.source.empty() ? "nothing yet" : f.source));
+  out += Fact("age", Live("b", "feed/age_ms", 'd', Duration(f.age_ms)));
+  out += Fact("taken", Live("b", "feed/applied", 'n', Grouped(f.applied)));
+  out += Fact("refused", Live("b", "feed/refused", 'n', Grouped(f.refused)));
+  if (!f.refusal.empty()) out += Fact("last refusal", Text(f.refusal));
+  return out + "</div></section>";
+}
+
+std::string HeadRow(std::initializer_list<const char*> names) {
+  std::string out = "<div class=\"scroll\"><table><thead><tr>";
+  for (const char* name : names) absl::StrAppend(&out, "<th>", name, "</th>");
+  return out + "</tr></thead><tbody>";
+}
+constexpr const char* kTableEnd = "</tbody></table></div>";
+
+std::string ClassCells(const std::string& key, const Responses& responses) {
+  std::string out;
+  for (size_t c = 2; c <= 5; ++c) out += Number(absl::StrCat(key, "/responses/", c, "xx"), responses[c]);
+  return out;
+}
+
+std::string ListenerSection(const StatsModel& m) {
+  std::string out = "<section><h2>Listeners</h2>";
+  out += HeadRow({"name", "address", "sessions now", "sessions", "requests", "req/s", "max", "in", "out", "2xx", "3xx", "4xx",
+                  "5xx", "refused"});
+  for (size_t i = 0; i < m.listeners.size(); ++i) {
+    const ListenerStats& l = m.listeners[i];
+    const std::string k = absl::StrCat("listeners/", i, "/");
+    absl::StrAppend(&out, "<tr><td><b>", HtmlEscaped(l.name), "</b> <span class=\"dim\">", HtmlEscaped(l.protocol),
+                    "</span></td><td>", HtmlEscaped(l.bind), "</td>");
+    out += Number(k + "sessions_open", l.sessions_open) + Number(k + "sessions", l.sessions) +
+           Number(k + "requests", l.requests) + Number(k + "rate", l.rate) + Number(k + "rate_max", l.rate_max) +
+           Size(k + "bytes_received", l.bytes_received) + Size(k + "bytes_sent", l.bytes_sent) +
+           ClassCells(k.substr(0, k.size() - 1), l.responses) + Number(k + "refused_sum", l.RefusedSum()) + "</tr>";
+  }
+  if (m.listeners.empty()) out += "<tr><td>none</td></tr>";
+  return out + kTableEnd + "</section>";
+}
+
+std::string EndpointRow(const EndpointStats& e, const std::string& k) {
+  std::string out = absl::StrCat("<tr><td title=\"generation ", e.generation, "\">", HtmlEscaped(e.id), "</td><td class=\"text\">",
+                                 HtmlEscaped(e.address), "</td><td class=\"text\">",
+                                 Badge(StateKind(e.state), e.state), "</td>");
+  out += Number(k + "weight", e.weight) + Number(k + "in_flight", e.in_flight) + Number(k + "exchanges", e.exchanges) +
+         Number(k + "rate", e.rate) + Size(k + "bytes_sent", e.bytes_sent) + Size(k + "bytes_received", e.bytes_received) +
+         ClassCells(k.substr(0, k.size() - 1), e.responses) + Number(k + "connect_failures", e.connect_failures) +
+         Number(k + "failures", e.failures) + Number(k + "response_timeouts", e.response_timeouts) +
+         Number(k + "moved", e.moved) + Time(k + "response_time_ms", static_cast<double>(e.response_time_us_ewma) / 1000) +
+         Number(k + "upstreams_open", e.upstreams_open) + Number(k + "upstreams_idle", e.upstreams_idle);
+  return absl::StrCat(out, "<td class=\"reason\">", HtmlEscaped(e.reason), "</td></tr>");
+}
+
+std::string ServiceSection(const ServiceStats& s, size_t index) {
+  const std::string k = absl::StrCat("services/", index, "/");
+  const uint64_t ready = s.Ready();
+  std::string out = absl::StrCat("<section><h2>", HtmlEscaped(s.name), " ",
+                                 Badge(ready == 0 ? "bad" : ready < s.endpoints.size() ? "warn" : "good",
+                                       absl::StrCat(ready, " of ", s.endpoints.size(), " ready")),
+                                 " <small>", HtmlEscaped(s.balance), "</small></h2><div class=\"facts\">");
+  const auto number = [&](const char* name, const char* key, uint64_t v) {
+    return Fact(name, Live("b", k + key, 'n', Grouped(v)));
+  };
+  const auto time = [&](const char* name, const char* key, double ms) {
+    return Fact(name, Live("b", k + key, 'm', Milliseconds(ms)));
+  };
+  out += number("requests", "requests", s.requests) + number("req/s", "rate", s.rate) + number("max req/s", "rate_max", s.rate_max) +
+         number("in flight", "in_flight", s.Sum(&EndpointStats::in_flight)) + time("mean", "latency_mean_ms", s.LatencyMeanMs()) +
+         time("p50", "latency_p50_ms", s.LatencyQuantileMs(0.5)) + time("p99", "latency_p99_ms", s.LatencyQuantileMs(0.99)) +
+         number("5xx", "responses/5xx", s.responses[5]) + number("failed", "failed", s.failed) +
+         number("no endpoint", "no_endpoint", s.no_endpoint) + number("retries", "retries", s.retries) +
+         number("client aborts", "client_aborts", s.client_aborts) + "</div>";
+  out += HeadRow({"endpoint", "address", "state", "weight", "in flight", "exchanges", "req/s", "sent", "received", "2xx", "3xx",
+                  "4xx", "5xx", "connect failed", "failed", "timed out", "moved on", "response", "conns", "idle", "reason"});
+  for (size_t i = 0; i < s.endpoints.size(); ++i) {
+    out += EndpointRow(s.endpoints[i], absl::StrCat(k, "endpoints/", i, "/"));
+  }
+  if (s.endpoints.empty()) out += "<tr><td>no endpoints: requests are answered 503</td></tr>";
+  return out + kTableEnd + "</section>";
+}
+
+std::string WorkerSection(const StatsModel& m) {
+  std::string out = "<section><h2>Workers</h2>";
+  out += HeadRow({"worker", "sessions", "exchanges", "upstreams", "small buffers", "large buffers", "turns", "completions",
+                  "copied", "accept errors", "unexpected"});
+  for (size_t i = 0; i < m.workers.size(); ++i) {
+    const WorkerStats& w = m.workers[i];
+    const std::string k = absl::StrCat("workers/", i, "/");
+    out += absl::StrCat("<tr><td>", i, "</td>") + Number(k + "sessions_open", w.sessions_open) +
+           Number(k + "exchanges_open", w.exchanges_open) + Number(k + "upstreams_open", w.upstreams_open) +
+           Number(k + "buffers_small_used", w.buffers_small_used) + Number(k + "buffers_large_used", w.buffers_large_used) +
+           Number(k + "turns", w.turns) + Number(k + "completions", w.completions) + Size(k + "bytes_copied", w.bytes_copied) +
+           Number(k + "accept_errors", w.accept_errors) + Number(k + "unexpected", w.unexpected) + "</tr>";
+  }
+  out += kTableEnd;
+  const auto sums = [&](const char* title, const char* group, const auto& names, auto member) {
+    absl::StrAppend(&out, "<h2><small>", title, "</small></h2>", HeadRow({"worker"}));
+    out.resize(out.size() - std::string_view("</tr></thead><tbody>").size());
+    for (const char* name : names) absl::StrAppend(&out, "<th>", name, "</th>");
+    out += "</tr></thead><tbody>";
+    for (size_t i = 0; i < m.workers.size(); ++i) {
+      absl::StrAppend(&out, "<tr><td>", i, "</td>");
+      for (size_t j = 0; j < names.size(); ++j) {
+        out += Number(absl::StrCat("workers/", i, "/", group, "/", names[j]), (m.workers[i].*member)[j]);
+      }
+      out += "</tr>";
+    }
+    out += kTableEnd;
+  };
+  sums("limits reached", "limits", kLimitNames, &WorkerStats::limits);
+  sums("time-outs", "timeouts", kTimeoutNames, &WorkerStats::timeouts);
+  return out + "</section>";
+}
+
+}  // namespace
+
+std::string HtmlEscaped(std::string_view text) {
+  std::string escaped;
+  escaped.reserve(text.size());
+  for (const char c : text) {
+    switch (c) {
+      case '&': escaped += "&amp;"; break;
+      case '<': escaped += "&lt;"; break;
+      case '>': escaped += "&gt;"; break;
+      case '"': escaped += "&quot;"; break;
+      case '\'': escaped += "&#39;"; break;
+      default: escaped += c;
+    }
+  }
+  return escaped;
+}
+
+// A hash (FNV-1a) of every text on the page that is not a number.
+std::string LayoutOf(const StatsModel& m) {
+  uint64_t hash = 14695981039346656037u;
+  const auto add = [&](std::string_view text) {
+    for (const char c : text) hash = (hash ^ static_cast<unsigned char>(c)) * 1099511628211u;
+    hash = (hash ^ 0xff) * 1099511628211u;
+  };
+  add(m.not_ready_reason);
+  add(m.feed.connected ? "connected" : "");
+  add(m.feed.source);
+  add(m.feed.refusal);
+  add(absl::StrCat(m.workers.size(), " ", m.pid));
+  for (const ListenerStats& l : m.listeners) add(l.name), add(l.bind), add(l.protocol);
+  for (const ServiceStats& s : m.services) {
+    add(s.name), add(s.balance);
+    for (const EndpointStats& e : s.endpoints) {
+      add(e.id), add(e.address), add(e.state), add(e.reason), add(absl::StrCat(e.generation));
+    }
+    add("end");
+  }
+  char text[17];
+  std::snprintf(text, sizeof(text), "%016" PRIx64, hash);
+  return text;
+}
+
+std::string RenderPage(const StatsModel& m) {
+  std::string out = absl::StrCat(
+      "<!DOCTYPE html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><title>Ringway stats</title>"
+      "<meta name=\"viewport\" content=\"width=device-width,initial-scale=1\"><style>",
+      std::string(kPageStyle), "</style></head><body>", Header(m), "<main data-layout=\"", LayoutOf(m), "\">");
+  for (size_t i = 0; i < m.services.size(); ++i) out += ServiceSection(m.services[i], i);
+  out += ListenerSection(m) + FeedSection(m.feed) + WorkerSection(m);
+  absl::StrAppend(&out, "</main><script>", std::string(kPageScript), "</script></body></html>\n");
+  return out;
+}
+
+}  // namespace ringway::dp

@@ -1,0 +1,226 @@
+// Prometheus text; see render.h. One family at a time, HELP and TYPE once, names of base units.
+#include <cstdio>
+#include <functional>
+
+#include "absl/strings/str_cat.h"
+#include "dataplane/stats/render.h"
+
+namespace ringway::dp {
+namespace {
+
+// Backslash, quote and line feed, as the format asks.
+std::string Label(std::string_view name, std::string_view value) {
+  std::string text(name);
+  text += "=\"";
+  for (const char c : value) {
+    if (c == '\\' || c == '"') text.push_back('\\');
+    if (c == '\n') {
+      text += "\\n";
+    } else {
+      text.push_back(c);
+    }
+  }
+  return text + "\"";
+}
+
+std::string Seconds(double seconds) {
+  char text[32];
+  std::snprintf(text, sizeof(text), "%.9g", seconds);
+  return text;
+}
+
+class Writer {
+ public:
+  void Family(std::string_view name, std::string_view type, std::string_view help) {
+    name_ = "ringway_" + std::string(name);
+    absl::StrAppend(&out, "# HELP ", name_, " ", std::string(help), "\n# TYPE ", name_, " ", std::string(type), "\n");
+  }
+  void Sample(const std::string& labels, const std::string& value, std::string_view suffix = "") {
+    absl::StrAppend(&out, name_, std::string(suffix));
+    if (!labels.empty()) absl::StrAppend(&out, "{", labels, "}");
+    absl::StrAppend(&out, " ", value, "\n");
+  }
+  void Sample(const std::string& labels, uint64_t value) { Sample(labels, absl::StrCat(value)); }
+  std::string out;
+
+ private:
+  std::string name_;
+};
+
+void Process(Writer& w, const StatsModel& m) {
+  w.Family("build_info", "gauge", "Always 1; the label is the version.");
+  w.Sample(Label("version", m.version), 1);
+  w.Family("start_time_seconds", "gauge", "When the process started, Unix time.");
+  w.Sample("", static_cast<uint64_t>(m.started_at));
+  w.Family("ready", "gauge", "1 while requests are served.");
+  w.Sample("", m.ready ? 1 : 0);
+  w.Family("workers", "gauge", "Worker threads.");
+  w.Sample("", m.workers.size());
+}
+
+void Feed(Writer& w, const FeedStats& f) {
+  w.Family("feed_connected", "gauge", "1 while the control plane is connected.");
+  w.Sample("", f.connected ? 1 : 0);
+  w.Family("feed_snapshot_version", "gauge", "Version of the snapshot that every worker runs.");
+  w.Sample("", f.version);
+  w.Family("feed_snapshot_age_seconds", "gauge", "Since that snapshot was pushed, or its file written.");
+  w.Sample("", Seconds(static_cast<double>(f.age_ms) / 1000));
+  w.Family("feed_connects_total", "counter", "Connections made to the control plane.");
+  w.Sample("", f.connects);
+  w.Family("feed_messages_total", "counter", "Messages received from the control plane.");
+  w.Sample("", f.messages);
+  w.Family("feed_applied_total", "counter", "Snapshots and deltas taken.");
+  w.Sample("", f.applied);
+  w.Family("feed_refused_total", "counter", "Snapshots and deltas refused.");
+  w.Sample("", f.refused);
+}
+
+template <typename Items>
+struct Group {
+  Writer& w;
+  const Items& items;
+  std::function<std::string(const typename Items::value_type&)> labels;
+
+  template <typename T>
+  void operator()(const char* name, const char* type, const char* help, T member) {
+    w.Family(name, type, help);
+    for (const auto& item : items) w.Sample(labels(item), item.*member);
+  }
+  template <typename T, size_t N>
+  void Each(const char* name, const char* help, const char* label, T member,
+            const std::array<const char*, N>& names) {
+    w.Family(name, "counter", help);
+    for (const auto& item : items) {
+      for (size_t i = 0; i < N; ++i) {
+        if (names[i] == nullptr) continue;
+        w.Sample(absl::StrCat(labels(item), ",", Label(label, names[i])), (item.*member)[i]);
+      }
+    }
+  }
+};
+
+constexpr std::array<const char*, 6> kClasses = {nullptr, "1xx", "2xx", "3xx", "4xx", "5xx"};
+
+void Listeners(Writer& w, const std::vector<ListenerStats>& listeners) {
+  using L = ListenerStats;
+  Group<std::vector<L>> group{w, listeners, [](const L& l) { return Label("listener", l.name); }};
+  group("listener_sessions_open", "gauge", "Client connections open now.", &L::sessions_open);
+  group("listener_sessions_total", "counter", "Client connections taken.", &L::sessions);
+  group("listener_requests_total", "counter", "Request heads received.", &L::requests);
+  group("listener_received_bytes_total", "counter", "Bytes from clients.", &L::bytes_received);
+  group("listener_sent_bytes_total", "counter", "Bytes to clients.", &L::bytes_sent);
+  group.Each("listener_refused_total", "Requests refused by Ringway itself.", "reason", &L::refused, kRefusalNames);
+  group.Each("listener_responses_total", "Responses sent to clients.", "class", &L::responses, kClasses);
+}
+
+void Latency(Writer& w, const std::vector<ServiceStats>& services) {
+  w.Family("service_response_time_seconds", "histogram",
+           "From the complete request head to the response's first byte passed on.");
+  for (const ServiceStats& s : services) {
+    const std::string label = Label("service", s.name);
+    uint64_t seen = 0;
+    for (uint32_t b = 0; b + 1 < kLatencyBuckets; ++b) {
+      seen += s.latency[b];
+      const double bound = static_cast<double>(uint64_t{1} << (b + 1)) / 1e6;
+      w.Sample(absl::StrCat(label, ",", Label("le", Seconds(bound))), absl::StrCat(seen), "_bucket");
+    }
+    const uint64_t count = s.LatencyCount();
+    w.Sample(label + ",le=\"+Inf\"", absl::StrCat(count), "_bucket");
+    w.Sample(label, Seconds(static_cast<double>(s.latency_sum_us) / 1e6), "_sum");
+    w.Sample(label, absl::StrCat(count), "_count");
+  }
+}
+
+void Services(Writer& w, const std::vector<ServiceStats>& services) {
+  using S = ServiceStats;
+  Group<std::vector<S>> group{w, services, [](const S& s) { return Label("service", s.name); }};
+  group("service_requests_total", "counter", "Requests, or TCP sessions, routed to the service.", &S::requests);
+  group("service_no_endpoint_total", "counter", "Answered 503 because no endpoint was ready.", &S::no_endpoint);
+  group("service_retries_total", "counter", "Attempts on a further endpoint.", &S::retries);
+  group("service_failed_total", "counter", "Answered 502 or 504, or cut off.", &S::failed);
+  group("service_client_aborts_total", "counter", "Clients that went away during an exchange.", &S::client_aborts);
+  group.Each("service_responses_total", "Responses as clients saw them.", "class", &S::responses, kClasses);
+  w.Family("service_endpoints", "gauge", "Endpoints by state.");
+  for (const S& s : services) {
+    for (const char* state : {"ready", "draining", "down", "left"}) {
+      uint64_t count = 0;
+      for (const EndpointStats& e : s.endpoints) count += e.state == state ? 1 : 0;
+      w.Sample(absl::StrCat(Label("service", s.name), ",", Label("state", state)), count);
+    }
+  }
+  Latency(w, services);
+}
+
+struct NamedEndpoint : EndpointStats {
+  std::string service;
+  uint64_t ready = 0;
+};
+
+void Endpoints(Writer& w, const std::vector<ServiceStats>& services) {
+  std::vector<NamedEndpoint> all;
+  for (const ServiceStats& s : services) {
+    for (const EndpointStats& e : s.endpoints) all.push_back({e, s.name, e.state == "ready" ? 1u : 0u});
+  }
+  using E = NamedEndpoint;
+  // The generation keeps apart an instance and its successor while both are there.
+  Group<std::vector<E>> group{w, all, [](const E& e) {
+                                return absl::StrCat(Label("service", e.service), ",", Label("endpoint", e.id), ",",
+                                                    Label("address", e.address), ",",
+                                                    Label("generation", absl::StrCat(e.generation)));
+                              }};
+  group("endpoint_ready", "gauge", "1 while it may get new requests.", &E::ready);
+  group("endpoint_weight", "gauge", "Weight.", &E::weight);
+  group("endpoint_in_flight", "gauge", "Exchanges bound to it now.", &E::in_flight);
+  group("endpoint_upstreams_open", "gauge", "Connections to it, connecting and idle ones included.", &E::upstreams_open);
+  group("endpoint_upstreams_idle", "gauge", "Pooled connections to it.", &E::upstreams_idle);
+  group("endpoint_exchanges_total", "counter", "Exchanges, or TCP sessions, given to it.", &E::exchanges);
+  group("endpoint_connects_total", "counter", "Connections begun.", &E::connects);
+  group("endpoint_connect_failures_total", "counter", "Connections refused, unreachable or timed out.", &E::connect_failures);
+  group("endpoint_reuses_total", "counter", "Exchanges that took a pooled connection.", &E::reuses);
+  group("endpoint_failures_total", "counter", "Died or broke the protocol during an exchange.", &E::failures);
+  group("endpoint_response_timeouts_total", "counter", "No response in time.", &E::response_timeouts);
+  group("endpoint_moved_total", "counter", "Exchanges that left it for another endpoint.", &E::moved);
+  group("endpoint_sent_bytes_total", "counter", "Bytes to the endpoint.", &E::bytes_sent);
+  group("endpoint_received_bytes_total", "counter", "Bytes from the endpoint.", &E::bytes_received);
+  group.Each("endpoint_responses_total", "Responses of the endpoint.", "class", &E::responses, kClasses);
+  w.Family("endpoint_response_time_seconds_total", "counter", "From choice to first response byte, added up.");
+  for (const E& e : all) w.Sample(group.labels(e), Seconds(static_cast<double>(e.response_time_us_sum) / 1e6));
+}
+
+struct NumberedWorker : WorkerStats {
+  size_t number = 0;
+};
+
+void Workers(Writer& w, const std::vector<WorkerStats>& workers) {
+  std::vector<NumberedWorker> all;
+  for (const WorkerStats& worker : workers) all.push_back({worker, all.size()});
+  using W = NumberedWorker;
+  Group<std::vector<W>> group{w, all, [](const W& x) { return Label("worker", absl::StrCat(x.number)); }};
+  group.Each("worker_limits_total", "Times a limit was hit.", "limit", &W::limits, kLimitNames);
+  group.Each("worker_timeouts_total", "Time-outs that ended something.", "timeout", &W::timeouts, kTimeoutNames);
+  group("worker_accept_errors_total", "counter", "Failed accepts, limits aside.", &W::accept_errors);
+  group("worker_turns_total", "counter", "Turns of the loop.", &W::turns);
+  group("worker_completions_total", "counter", "Completions handled.", &W::completions);
+  group("worker_unexpected_total", "counter", "Operations that ended in an errno nobody foresaw.", &W::unexpected);
+  group("worker_sessions_open", "gauge", "Client connections open.", &W::sessions_open);
+  group("worker_exchanges_open", "gauge", "Exchanges under way.", &W::exchanges_open);
+  group("worker_upstreams_open", "gauge", "Connections to endpoints.", &W::upstreams_open);
+  group("worker_buffers_small_used", "gauge", "Small buffers in use.", &W::buffers_small_used);
+  group("worker_buffers_large_used", "gauge", "Large buffers in use.", &W::buffers_large_used);
+  group("worker_copied_bytes_total", "counter", "Bytes that went through user memory.", &W::bytes_copied);
+}
+
+}  // namespace
+
+std::string RenderPrometheus(const StatsModel& model) {
+  Writer w;
+  Process(w, model);
+  Feed(w, model.feed);
+  Listeners(w, model.listeners);
+  Services(w, model.services);
+  Endpoints(w, model.services);
+  Workers(w, model.workers);
+  return std::move(w.out);
+}
+
+}  // namespace ringway::dp
