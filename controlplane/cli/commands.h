@@ -1,0 +1,30 @@
+// One function a subcommand of `ringway`. Each returns the exit code (exit_codes.h).
+#pragma once
+
+#include <string>
+
+#include "absl/status/statusor.h"
+
+namespace ringway::cp {
+
+struct UpOptions {
+  std::string config;
+  std::string run_dir;
+  std::string state_dir;
+  unsigned workers = 0;  // 0: as many as usable CPUs
+};
+int Up(const UpOptions& options);
+
+int Validate(const std::string& config);
+int Capabilities();
+
+// These talk to RUN_DIR/control.sock.
+int ShowStatus(const std::string& run_dir, bool as_json);
+int Reload(const std::string& run_dir);
+int Drain(const std::string& run_dir, const std::string& service, const std::string& endpoint, const std::string& timeout);
+int Undrain(const std::string& run_dir, const std::string& service, const std::string& endpoint);
+
+// The status document as tables, for reading.
+absl::StatusOr<std::string> FormatStatus(const std::string& json);
+
+}  // namespace ringway::cp
