@@ -87,6 +87,7 @@ boost::asio::awaitable<Reply> Api::Answer(Call call, std::string raw_path) {
   const Route* route = FindRoute(path);
   if (route == nullptr) {
     if (FindRoute(path + "/") != nullptr) co_return Redirect(raw_path + "/");
+    if (path.back() == '/' && FindRoute(path.substr(0, path.size() - 1)) != nullptr) co_return Reply{404, "", "", {}};
     co_return UnknownPath(path);
   }
   const std::string allow = "OPTIONS," + route->method;

@@ -130,9 +130,9 @@ std::string DecodeService(const json::value& document, ServiceDocument& out) {
   });
   go.Any("Checks", [&](const json::value& value) { return DecodeCheckList(value, go, out); });
   std::string fault = go.Decode(document);
-  if (has_check) {  // Check comes after Checks when both are there
-    out.checks.push_back(check);
-    out.refused.push_back(check_refused);
+  if (has_check) {  // Check counts as the first of Checks when both are there
+    out.checks.insert(out.checks.begin(), check);
+    out.refused.insert(out.refused.begin(), check_refused);
   }
   return fault;
 }

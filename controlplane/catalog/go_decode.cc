@@ -66,7 +66,9 @@ std::string GoDurationFault(std::string_view text) {
 
 std::string GoStruct::Mismatch(const json::value& value, const std::string& field, std::string_view type) const {
   std::string kind = KindOf(value);
-  if (kind == "number" && type == "int") kind += " " + json::serialize(value);
+  if (kind == "number" && type == "int") {
+    kind += " " + (value.is_double() ? absl::StrCat(value.get_double()) : json::serialize(value));
+  }
   return absl::StrCat("json: cannot unmarshal ", kind, " into Go struct field ", path_, field, " of type ",
                       std::string(type));
 }
