@@ -41,8 +41,8 @@ uint32_t Finish(Assembler& assembler, const Cuts& cuts, uint32_t head_size, std:
 }  // namespace
 
 uint32_t ForwardRequest(char* data, const RequestHead& head, std::string_view inserted, uint32_t body, Slice* out) {
-  // A 1.0 request without Host would be refused by an endpoint as 1.1.
-  if (head.host.size > 0) data[head.version_offset] = '1';
+  // A 1.0 request without a Host line would be refused by an endpoint as 1.1.
+  if (head.host.size > 0 && !head.host_from_target) data[head.version_offset] = '1';
   Assembler assembler(data, head.start, out);
   if (head.absolute_form) {
     const uint32_t target_end = head.target.offset + head.target.size;

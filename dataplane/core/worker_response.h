@@ -145,6 +145,7 @@ void Worker<IoType>::StartResponse(Exchange& e, ResponseHead& head) {
   e.upstream_keep = head.keep_alive;
   uint32_t body = 0;
   if (!FrameResponse(e, head, available, body)) return FailExchange(e, Failure::kBadResponse);
+  if (flow.framing == Framing::kStripChunked) AddCut(head.cuts, head.coding_line);
   const bool request_whole = e.request.received_all && !e.request.unsent() && !e.request_dead;
   if (!request_whole) e.upstream_keep = false;
   if (!request_whole || stopping_ || Listener(s) == nullptr) e.close_after = true;
