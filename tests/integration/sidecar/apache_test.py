@@ -42,7 +42,7 @@ class WithConsul(ApacheCase):
         self.assertIn("sending SIGWINCH", sidecar.err())
         wait_until(lambda: consul.instances("web") == [], "the instance is gone")
 
-    def test_a_restarted_consul_gets_the_registration_back(self):
+    def test_an_instance_removed_by_hand_comes_back(self):
         consul, apache = self.consul(), self.apache()
         self.sidecar("--service", "web", "--port", str(apache.port), "--ttl", "2s", "--catalog", consul.url,
                      command=apache.command())
@@ -72,7 +72,8 @@ class WithScriptedCatalog(ApacheCase):
         catalog.answers["/v1/ringway/drain/"] = DRAINED
         sidecar = self.sidecar("-config-dir", apache.web_json(), "--catalog", catalog.url, *arguments,
                                command=apache.command())
-        wait_until(lambda: "passing" in catalog.statuses(), "Apache passes; the log is:\n" + sidecar.err())
+        wait_until(lambda: "passing" in catalog.statuses(),
+                   lambda: "Apache passes; the log is:\n" + sidecar.err())
         return apache, catalog, sidecar
 
     def test_a_request_in_flight_at_the_signal_is_answered_whole(self):

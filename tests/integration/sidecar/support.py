@@ -33,7 +33,7 @@ def wait_until(condition, what):
         if result:
             return result
         time.sleep(0.01)
-    raise AssertionError("never happened: " + what)
+    raise AssertionError("never happened: " + (what() if callable(what) else what))
 
 
 def alive(pid):
@@ -53,7 +53,7 @@ class Sidecar:
         self.out_path = os.path.join(self.directory, "out")
         self.err_path = os.path.join(self.directory, "err")
         words = [BINARY, *arguments] + (["--", *command] if command else [])
-        with open(self.out_path, "wb") as out, open(self.err_path, "wb") as err:
+        with open(self.out_path, "ab") as out, open(self.err_path, "ab") as err:
             self.process = subprocess.Popen(
                 words, stdout=out, stderr=err, stdin=subprocess.DEVNULL, start_new_session=start_new_session,
                 env={**os.environ, **(environment or {})})
@@ -68,10 +68,10 @@ class Sidecar:
 
     def wait_err(self, text):
         wait_until(lambda: text in self.err() or self.process.poll() is not None and text in self.err(),
-                   f"log line with {text!r}; the log is:\n" + self.err())
+                   lambda: f"log line with {text!r}; the log is:\n" + self.err())
 
     def wait_out(self, text):
-        wait_until(lambda: text in self.out(), f"output with {text!r}; the log is:\n" + self.err())
+        wait_until(lambda: text in self.out(), lambda: f"output with {text!r}; the log is:\n" + self.err())
 
     def send(self, number):
         self.process.send_signal(number)
@@ -229,6 +229,7 @@ LoadModule mpm_prefork_module {modules}/mod_mpm_prefork.so
 LoadModule authz_core_module {modules}/mod_authz_core.so
 LoadModule dir_module {modules}/mod_dir.so
 LoadModule mime_module {modules}/mod_mime.so
+TypesConfig /dev/null
 LoadModule php_module {modules}/{php[0]}
 User www-data
 Group www-data
