@@ -2,6 +2,7 @@
 // Exit codes: the program's own, 128 + signal, 64 wrong command line, 78 wrong configuration (sysexits.h).
 #include <nss.h>
 #include <sysexits.h>
+#include <unistd.h>
 
 #include <csignal>
 #include <cstdio>
@@ -63,5 +64,8 @@ int main(int argc, char** argv) {
   }
   Announce(*plan);
   ringway::sidecar::Sidecar sidecar(parsed->options, *std::move(plan));
-  return sidecar.Run();
+  const int exit_code = sidecar.Run();
+  // Not return: the destructors would wait for a name lookup that may hang as long as the resolver likes.
+  std::fflush(nullptr);
+  _exit(exit_code);
 }

@@ -22,7 +22,8 @@ if(RINGWAY_SIDECAR_STATIC AND NOT RINGWAY_SANITIZE AND RINGWAY_BOOST_JSON_ARCHIV
     target_link_libraries(ringway-sidecar PRIVATE $<TARGET_FILE:${archive}>)
     set_property(TARGET ringway-sidecar APPEND PROPERTY LINK_DEPENDS $<TARGET_FILE:${archive}>)
   endforeach()
-  target_link_libraries(ringway-sidecar PRIVATE ${RINGWAY_BOOST_JSON_ARCHIVE} ${RINGWAY_ABSL_STATIC_LIBRARIES})
+  target_link_libraries(ringway-sidecar PRIVATE ${RINGWAY_BOOST_JSON_ARCHIVE}
+    -Wl,--start-group ${RINGWAY_ABSL_STATIC_LIBRARIES} -Wl,--end-group)
   set_target_properties(ringway-sidecar PROPERTIES LINKER_LANGUAGE CXX)
   target_link_options(ringway-sidecar PRIVATE -static-pie)
 else()

@@ -96,6 +96,32 @@ class Process(Case):
         wait_until(lambda: not alive(worker), "the worker ended")
 
 
+class Pid1(Case):
+    def in_pid_namespace(self, *command):
+        unshare = ["unshare", "--pid", "--fork", "--mount-proc"]
+        if subprocess.run([*unshare, "true"], capture_output=True, check=False).returncode != 0:
+            self.skipTest("this user may not make a PID namespace")
+        process = subprocess.Popen([*unshare, os.environ["RINGWAY_SIDECAR"], "--", *command],
+                                   stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        self.addCleanup(process.communicate)
+        return process
+
+    def test_exit_status_and_parenthood(self):
+        process = self.in_pid_namespace("sh", "-c", "echo $PPID; exit 5")
+        self.assertEqual(process.stdout.readline(), "1\n")
+        self.assertEqual(process.wait(timeout=30), 5)
+
+    def test_orphans_leave_no_zombie_and_term_stops(self):
+        script = ("for i in 1 2 3 4 5 6 7 8; do sh -c 'sleep 0.05 & :'; done; "
+                  "while ps -e -o comm= | grep -q sleep; do :; done; echo none left; exec sleep 1000")
+        process = self.in_pid_namespace("sh", "-c", script)
+        self.assertEqual(process.stdout.readline(), "none left\n")
+        with open(f"/proc/{process.pid}/task/{process.pid}/children") as children:
+            sidecar = int(children.read())
+        os.kill(sidecar, signal.SIGTERM)
+        self.assertEqual(process.wait(timeout=30), 0)
+
+
 class Signals(Case):
     def test_hup_usr1_usr2_are_forwarded(self):
         script = "for s in HUP USR1 USR2; do trap \"echo got $s\" $s; done; echo ready; while :; do sleep 0.05; done"
