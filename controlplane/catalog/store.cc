@@ -54,7 +54,7 @@ class Store::Statement {
     if (ok()) result_ = sqlite3_bind_int64(statement_, at, static_cast<sqlite3_int64>(number));
   }
   bool Step() {  // true: a row is there
-    if (ok()) result_ = sqlite3_step(statement_);
+    if (ok() || result_ == SQLITE_ROW) result_ = sqlite3_step(statement_);
     return result_ == SQLITE_ROW;
   }
   void Reset() {
