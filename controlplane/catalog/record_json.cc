@@ -1,4 +1,4 @@
-// Stored records as JSON, by Boost.JSON's tag_invoke conversions: each field is named once for writing, once for reading.
+// Stored records as JSON: each field is named once for writing and once for reading.
 #include "controlplane/catalog/record_json.h"
 
 #include <boost/json.hpp>
@@ -8,25 +8,71 @@ namespace ringway::cp {
 
 namespace json = boost::json;
 
-static void tag_invoke(json::value_from_tag, json::value& out, const TaggedAddress& address) {
-  out = {{"address", address.address}, {"port", address.port}};
-}
-static TaggedAddress tag_invoke(json::value_to_tag<TaggedAddress>, const json::value& in) {
-  return {json::value_to<std::string>(in.at("address")), in.at("port").to_number<int64_t>()};
-}
-
 namespace {
 
-template <typename T>
-void Get(const json::value& in, const char* name, T& out) {
-  const json::object& object = in.as_object();
-  if (const json::value* value = object.if_contains(name)) out = json::value_to<T>(*value);
+// A missing member leaves the field as it is; a wrong one throws, which Decode turns into DataLoss.
+const json::value* Member(const json::value& in, const char* name) { return in.as_object().if_contains(name); }
+
+std::string Text(const json::value& value) { return std::string(value.as_string().data(), value.as_string().size()); }
+
+void Get(const json::value& in, const char* name, std::string& out) {
+  if (const json::value* value = Member(in, name)) out = Text(*value);
+}
+void Get(const json::value& in, const char* name, int64_t& out) {
+  if (const json::value* value = Member(in, name)) out = value->to_number<int64_t>();
+}
+void Get(const json::value& in, const char* name, uint64_t& out) {
+  if (const json::value* value = Member(in, name)) out = value->to_number<uint64_t>();
+}
+void Get(const json::value& in, const char* name, bool& out) {
+  if (const json::value* value = Member(in, name)) out = value->as_bool();
+}
+void Get(const json::value& in, const char* name, Nanoseconds& out) {
+  if (const json::value* value = Member(in, name)) out = Nanoseconds(value->to_number<int64_t>());
+}
+void Get(const json::value& in, const char* name, std::vector<std::string>& out) {
+  const json::value* list = Member(in, name);
+  if (list == nullptr) return;
+  for (const json::value& item : list->as_array()) out.push_back(Text(item));
+}
+void Get(const json::value& in, const char* name, std::map<std::string, std::string>& out) {
+  const json::value* map = Member(in, name);
+  if (map == nullptr) return;
+  for (const auto& [key, item] : map->as_object()) out[std::string(key.data(), key.size())] = Text(item);
+}
+void Get(const json::value& in, const char* name, std::map<std::string, TaggedAddress>& out) {
+  const json::value* map = Member(in, name);
+  if (map == nullptr) return;
+  for (const auto& [key, item] : map->as_object()) {
+    TaggedAddress& address = out[std::string(key.data(), key.size())];
+    Get(item, "address", address.address);
+    Get(item, "port", address.port);
+  }
+}
+void Get(const json::value& in, const char* name, std::map<std::string, std::vector<std::string>>& out) {
+  const json::value* map = Member(in, name);
+  if (map == nullptr) return;
+  for (const auto& [key, item] : map->as_object()) {
+    std::vector<std::string>& list = out[std::string(key.data(), key.size())];
+    for (const json::value& text : item.as_array()) list.push_back(Text(text));
+  }
 }
 
-void Get(const json::value& in, const char* name, Nanoseconds& out) {
-  int64_t count = 0;
-  Get(in, name, count);
-  out = Nanoseconds(count);
+json::array ToJson(const std::vector<std::string>& list) { return json::array(list.begin(), list.end()); }
+json::object ToJson(const std::map<std::string, std::string>& map) {
+  json::object out;
+  for (const auto& [key, value] : map) out[key] = value;
+  return out;
+}
+json::object ToJson(const std::map<std::string, TaggedAddress>& map) {
+  json::object out;
+  for (const auto& [key, value] : map) out[key] = {{"address", value.address}, {"port", value.port}};
+  return out;
+}
+json::object ToJson(const std::map<std::string, std::vector<std::string>>& map) {
+  json::object out;
+  for (const auto& [key, value] : map) out[key] = ToJson(value);
+  return out;
 }
 
 template <typename Record, typename Reader>
@@ -45,7 +91,7 @@ json::value FromSpec(const CheckSpec& spec) {
   return {{"ttl_ns", spec.ttl.count()},
           {"http", spec.http},
           {"method", spec.method},
-          {"headers", json::value_from(spec.headers)},
+          {"headers", ToJson(spec.headers)},
           {"body", spec.body},
           {"tcp", spec.tcp},
           {"interval_ns", spec.interval.count()},
@@ -120,8 +166,8 @@ std::string EncodeNode(const NodeRecord& node) {
   return json::serialize(json::value{{"id", node.id},
                                      {"name", node.name},
                                      {"address", node.address},
-                                     {"tagged_addresses", json::value_from(node.tagged_addresses)},
-                                     {"meta", json::value_from(node.meta)},
+                                     {"tagged_addresses", ToJson(node.tagged_addresses)},
+                                     {"meta", ToJson(node.meta)},
                                      {"create_index", node.create_index},
                                      {"modify_index", node.modify_index}});
 }
@@ -130,10 +176,10 @@ std::string EncodeService(const ServiceRecord& service) {
   return json::serialize(json::value{{"id", service.id},
                                      {"name", service.name},
                                      {"kind", service.kind},
-                                     {"tags", json::value_from(service.tags)},
+                                     {"tags", ToJson(service.tags)},
                                      {"address", service.address},
-                                     {"tagged_addresses", json::value_from(service.tagged_addresses)},
-                                     {"meta", json::value_from(service.meta)},
+                                     {"tagged_addresses", ToJson(service.tagged_addresses)},
+                                     {"meta", ToJson(service.meta)},
                                      {"port", service.port},
                                      {"weight_passing", service.weights.passing},
                                      {"weight_warning", service.weights.warning},
@@ -151,7 +197,7 @@ std::string EncodeCheck(const CheckRecord& check) {
                                      {"output", check.output},
                                      {"service_id", check.service_id},
                                      {"service_name", check.service_name},
-                                     {"service_tags", json::value_from(check.service_tags)},
+                                     {"service_tags", ToJson(check.service_tags)},
                                      {"type", check.type},
                                      {"spec", FromSpec(check.spec)},
                                      {"fresh_output", check.fresh_output},
