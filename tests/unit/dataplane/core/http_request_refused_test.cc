@@ -234,15 +234,27 @@ TEST(HttpRequestRefused, MissingSecondAndMalformedHost) {
              "GET / HTTP/1.1\r\nHost: h\r\nhost: g\r\n\r\n",
              "GET / HTTP/1.0\r\nHost: h\r\nHost: h\r\n\r\n",
              "GET / HTTP/1.1\r\nHost:\r\nHost:\r\n\r\n", "GET http://h/ HTTP/1.1\r\n\r\n"});
-  for (const std::string_view host :
-       {"u@h",      "u:p@h", "h h",       "h\th",    "h/a",
-        "h?a",      "h#a",   "h:a",       "h:80:80", "h:65536",
-        "h:123456", "h:-1",  ":80",       ":",       "[::1",
-        "::1",      "[]",    "[:]x",      "[::1]80", "[fe80::1%25eth0]",
-        "[v1.a]",   "[g]",   "h\\",       "h\"",     "<h>",
-        "h^",       "h`",    "{h}",       "h|",      "%",
-        "%4",       "%4g",   "%g4",       "h%",      "h%4",
-        "\x80",     "h\xff", "h:8\x30 0", "h, i"}) {
+  for (const std::string_view host : {"u@h",      "u:p@h",
+                                      "h h",      "h\th",
+                                      "h/a",      "h?a",
+                                      "h#a",      "h:a",
+                                      "h:80:80",  "h:65536",
+                                      "h:123456", "h:-1",
+                                      ":80",      ":",
+                                      "[::1",     "::1",
+                                      "[]",       "[1]",
+                                      "[:]",      "[:]x",
+                                      "[::1]80",  "[fe80::1%25eth0]",
+                                      "[v1.a]",   "[g]",
+                                      "h\\",      "h\"",
+                                      "<h>",      "h^",
+                                      "h`",       "{h}",
+                                      "h|",       "%",
+                                      "%4",       "%4g",
+                                      "%g4",      "h%",
+                                      "h%4",      "\x80",
+                                      "h\xff",    "h:8\x30 0",
+                                      "h, i"}) {
     ExpectBad(BadReason::kHost, {"GET / HTTP/1.1\r\nHost: " + std::string(host) + "\r\n\r\n"});
   }
 }
