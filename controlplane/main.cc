@@ -69,7 +69,9 @@ int Run(const std::string& config_option, const std::string& run_dir_option) {
   server_options.drain = std::bind_front(&cp::ControlPlane::Drain, &plane);
   server_options.undrain = std::bind_front(&cp::ControlPlane::Undrain, &plane);
   const auto catalog_server = cp::CatalogServer::Listen(io, *catalog, server_options);
-  if (!catalog_server.ok()) return Fail(cp::kExitUnavailable, catalog_server.status());
+  if (!catalog_server.ok()) {
+    return Fail(cp::kExitUnavailable, absl::UnavailableError("catalog.listen: " + std::string(catalog_server.status().message())));
+  }
   const auto admin = cp::ListenAdmin(io, run_dir, plane);
   if (!admin.ok()) return Fail(cp::kExitCannotCreate, admin.status());
 
