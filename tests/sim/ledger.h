@@ -1,0 +1,76 @@
+// What clients asked and endpoints did, written down by both, so that each can judge what the proxy made of it.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "tests/sim/network.h"
+
+namespace ringway::sim {
+
+// What one endpoint made of one request.
+struct Attempt {
+  uint32_t endpoint = 0;
+  int status = 0;
+  uint64_t size = 0;  // of the body
+  bool head_sent = false;
+};
+
+// One end's view of a stream (TCP, or after 101): how much it sends, and how much it had sent when it ended its side.
+struct StreamSide {
+  uint64_t size = 0;
+  bool ended = false;
+  uint64_t ended_at = 0;
+};
+
+struct Request {
+  uint32_t id = 0;
+  uint32_t service = 0;
+  std::string method;
+  int minor = 1;
+  bool idempotent = true;
+  bool upgrade = false;
+  bool expect = false;
+  bool trusted = false;       // its X-Forwarded-For is kept
+  std::string forwarded_for;  // what it sent of that kind
+  std::string peer;           // the client's address as text
+  uint16_t listener_port = 0;
+  uint64_t body_size = 0;
+  bool whole = false;         // sent to the last byte
+  uint64_t begun_us = 0;      // first byte sent
+  uint64_t whole_us = 0;      // last byte sent
+  bool touched = false;       // no answer of an endpoint can be demanded: invalid, aborted
+  std::vector<Attempt> attempts;
+  StreamSide from_client, from_server;
+};
+
+// How a run is meant: in a calm one nothing may fail.
+struct Mood {
+  bool calm = false;
+  bool endpoint_idle_closes = false;
+  uint64_t client_faults_percent = 0;
+  uint64_t endpoint_faults_percent = 0;
+};
+
+struct Totals {
+  uint64_t sessions = 0, requests = 0, finals = 0, own_replies = 0, streams = 0, cut = 0, unanswered = 0, faults = 0, maps = 0;
+};
+
+struct Ledger {
+  Mood mood;
+  std::vector<Request> requests;
+  Totals totals;
+  uint64_t jumped_us = 0;
+  bool stopping = false;          // connections may be closed
+  bool listener_left = false;     // the same
+  uint32_t response_timeout_ms = 0;  // the shortest of all services
+
+  Request& New() {
+    requests.emplace_back();
+    requests.back().id = static_cast<uint32_t>(requests.size() - 1);
+    return requests.back();
+  }
+};
+
+}  // namespace ringway::sim

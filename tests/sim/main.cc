@@ -1,0 +1,92 @@
+// sim_test --seed=N [--trace] | --seeds=FROM-TO: runs the session machine under the simulated ring. The same seed is the same
+// run. On failure: the seed, what must not be, and the last lines of the trace; exit status 1.
+#include <chrono>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <memory>
+#include <string>
+
+#include "tests/sim/world.h"
+
+namespace {
+
+using ringway::sim::Totals;
+using ringway::sim::Trace;
+using ringway::sim::Violation;
+using ringway::sim::World;
+
+void Add(Totals& sum, const Totals& t) {
+  sum.sessions += t.sessions;
+  sum.requests += t.requests;
+  sum.finals += t.finals;
+  sum.own_replies += t.own_replies;
+  sum.streams += t.streams;
+  sum.cut += t.cut;
+  sum.unanswered += t.unanswered;
+  sum.faults += t.faults;
+  sum.maps += t.maps;
+}
+
+bool RunSeed(uint64_t seed, bool print, Totals& sum) {
+  Trace trace(print);
+  auto world = std::unique_ptr<World>();
+  try {
+    world = std::make_unique<World>(seed, trace);
+    world->Run();
+    Add(sum, world->totals());
+    return true;
+  } catch (const Violation& violation) {
+    trace.PrintTail();
+    std::printf("FAILED seed %llu: %s\nrepeat with: sim_test --seed=%llu --trace\n", static_cast<unsigned long long>(seed),
+                violation.what(), static_cast<unsigned long long>(seed));
+    return false;
+  }
+}
+
+int Usage() {
+  std::fputs("usage: sim_test --seed=N [--trace] | --seeds=FROM-TO [--keep-going]\n", stderr);
+  return 2;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  uint64_t from = 1, to = 0;
+  bool print = false, keep_going = false;
+  for (int i = 1; i < argc; ++i) {
+    const std::string arg = argv[i];
+    char* rest = nullptr;
+    if (arg.starts_with("--seed=")) {
+      from = to = std::strtoull(arg.c_str() + 7, &rest, 10);
+    } else if (arg.starts_with("--seeds=")) {
+      from = std::strtoull(arg.c_str() + 8, &rest, 10);
+      if (*rest != '-') return Usage();
+      to = std::strtoull(rest + 1, &rest, 10);
+    } else if (arg == "--trace") {
+      print = true;
+    } else if (arg == "--keep-going") {
+      keep_going = true;
+    } else {
+      return Usage();
+    }
+    if (rest != nullptr && *rest != 0) return Usage();
+  }
+  if (from > to) return Usage();
+  std::setvbuf(stdout, nullptr, _IOLBF, 0);
+  Totals sum;
+  uint64_t failed = 0;
+  for (uint64_t seed = from; seed <= to; ++seed) {
+    // A crash must not hide which seed it was.
+    std::fprintf(stderr, "\rseed %llu", static_cast<unsigned long long>(seed));
+    if (RunSeed(seed, print, sum)) continue;
+    ++failed;
+    if (!keep_going) return 1;
+  }
+  const auto show = [](uint64_t n) { return static_cast<unsigned long long>(n); };
+  std::printf("\rseeds %llu  failed %llu  sessions %llu  requests %llu  responses %llu  own %llu  streams %llu  cut %llu  unanswered "
+              "%llu  maps %llu  faults %llu\n", show(to - from + 1), show(failed), show(sum.sessions), show(sum.requests),
+              show(sum.finals), show(sum.own_replies), show(sum.streams), show(sum.cut), show(sum.unanswered), show(sum.maps),
+              show(sum.faults));
+  return failed == 0 ? 0 : 1;
+}

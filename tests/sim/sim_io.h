@@ -1,0 +1,162 @@
+// dataplane/core's Io over the simulated network: what the ring may do to a Worker, chosen by the seed. Operations run when the
+// kernel would run them: at once if they can, else in a later turn; sends read their memory only then. Completions come in
+// order, but a turn may hand out only the first few. What the Worker must never do is a violation and ends the run.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <deque>
+#include <string>
+#include <vector>
+
+#include "dataplane/core/io.h"
+#include "tests/sim/network.h"
+
+namespace ringway::sim {
+
+struct SimIoOptions {
+  uint32_t buffers_small = 64;
+  uint32_t buffers_large = 4;
+  uint32_t buffer_small_size = 16384;
+  uint32_t buffer_large_size = 65536;
+  uint32_t files_max = 1000;
+  uint64_t hang_us = 0;             // a connection without progress for longer is a violation
+  uint32_t again_per_mille = 0;     // spurious EAGAIN and EINTR
+  uint32_t short_percent = 0;       // reads and writes that take less than they could
+  uint32_t late_percent = 0;        // operations that are ready and held back
+  uint32_t partial_percent = 0;     // turns that hand out only a part of the completions
+  uint32_t accept_ends_percent = 0; // multishot accepts that end by themselves
+  uint32_t accept_error_per_mille = 0;
+  uint32_t no_buffers_per_mille = 0; // ENOBUFS though some are free again
+  uint32_t connect_error_percent = 0;
+  uint32_t jump_per_mille = 0;      // turns after which the clock is seconds or minutes ahead
+};
+
+// What the scenario sees of the Worker's doings.
+class IoWatch {
+ public:
+  virtual ~IoWatch() = default;
+  virtual void OnConnecting(const dp::IpAddress& to) = 0;
+  virtual uint64_t MapVersion() const = 0;
+};
+
+class SimIo {
+ public:
+  SimIo(Network& network, IoWatch& watch, const SimIoOptions& options);
+
+  uint64_t NowUs() const { return sampled_us_; }
+  int OpenSocket(const dp::IpAddress& address);
+  bool PeerOf(int fd, dp::IpAddress& out);
+  void Accept(int fd, dp::Tag tag);
+  void Connect(int fd, const dp::IpAddress& address, dp::Tag tag);
+  void RecvSelect(int fd, dp::Group group, dp::Tag tag);
+  void RecvInto(int fd, char* data, uint32_t size, dp::Tag tag);
+  void Send(int fd, const dp::Slice* slices, uint32_t count, dp::Tag tag);
+  void Cancel(dp::Tag tag);
+  void Shutdown(int fd);
+  void Close(int fd);
+  void Reset(int fd);
+  char* BufferData(dp::Group group, uint16_t id);
+  uint32_t BufferSize(dp::Group group) const { return PoolOf(group).size; }
+  uint32_t BuffersFree(dp::Group group) const { return static_cast<uint32_t>(PoolOf(group).free.size()); }
+  void ReturnBuffer(dp::Group group, uint16_t id);
+
+  template <class Handler>
+  void Turn(uint32_t timeout_ms, Handler&& handler) {
+    Wait(timeout_ms);
+    for (size_t left = Ready(); left > 0; --left) {
+      const dp::Completion c = completed_.front();
+      completed_.pop_front();
+      Show(c);
+      handler(c);
+    }
+  }
+
+  // A listening socket at `address`, which the Worker then owns.
+  int OpenListener(const dp::IpAddress& address);
+
+  // For the end of a run.
+  void CheckNothingLeft() const;
+  struct Totals {
+    uint64_t operations = 0, faults = 0;
+    uint64_t client_in = 0, client_out = 0, upstream_in = 0, upstream_out = 0;
+    uint64_t accepted = 0, connects = 0;
+  };
+  const Totals& totals() const { return totals_; }
+
+ private:
+  static constexpr uint16_t kLargeBit = 0x4000;
+  struct Pool {
+    std::string memory;
+    uint32_t size = 0;
+    std::vector<uint16_t> free;
+    std::vector<bool> held;
+  };
+  struct File {
+    bool open = false;
+    bool listening = false;
+    bool connected = false;
+    bool upstream = false;
+    SocketId socket = kNoSocket;
+    uint64_t progress_us = 0;
+    uint32_t serial = 0;  // tells one use of the number from the next
+  };
+  struct Operation {
+    dp::Tag tag;
+    int fd = -1;
+    dp::Group group = dp::Group::kSmall;
+    bool select = false;
+    bool canceled = false;
+    bool knocked = false;  // connect: answered by the server
+    bool hangs = false;
+    char* into = nullptr;
+    uint32_t size = 0;
+    uint32_t slices = 0;
+    std::array<dp::Slice, dp::kSlicesMax> slice;
+    dp::IpAddress to;
+    uint64_t not_before_us = 0;
+  };
+  struct Submission {
+    enum class Kind : uint8_t { kOperation, kCancel, kClose, kReset } kind;
+    Operation operation;
+  };
+
+  Pool& PoolOf(dp::Group group) { return pools_[static_cast<size_t>(group)]; }
+  const Pool& PoolOf(dp::Group group) const { return pools_[static_cast<size_t>(group)]; }
+  File& FileOf(int fd, const char* what);
+  int NewFile();
+  void Free(int fd);
+  Submission& Submit(Submission::Kind kind, int fd, dp::Tag tag);
+  void CheckAlone(const Operation& operation) const;
+
+  void Wait(uint32_t timeout_ms);
+  size_t Ready();
+  void Issue();
+  void IssueClose(int fd, bool reset);
+  void IssueCancel(dp::Tag tag);
+  bool RunPending();
+  // True when the operation has completed for good.
+  bool Run(Operation& o, bool first);
+  bool RunAccept(Operation& o);
+  bool RunConnect(Operation& o);
+  bool RunRecv(Operation& o);
+  bool RunSend(Operation& o);
+  bool Complete(const Operation& o, int32_t result, uint16_t buffer = dp::kNoBuffer, bool more = false);
+  void CheckMemory(const char* data, size_t size, const char* what) const;
+  void CheckHangs();
+  void Show(const dp::Completion& c);
+
+  Network& network_;
+  IoWatch& watch_;
+  const SimIoOptions options_;
+  Random& random_;
+  uint64_t sampled_us_;
+  std::array<Pool, dp::kGroups> pools_;
+  std::vector<File> files_;
+  std::vector<Submission> submitted_;
+  std::vector<Operation> pending_;
+  std::deque<dp::Completion> completed_;
+  Totals totals_;
+};
+
+}  // namespace ringway::sim
