@@ -24,19 +24,21 @@ StatsServer::StatsServer(boost::asio::io_context& io, const Collector& collector
     : io_(io), collector_(collector), retry_(io) {}
 
 void StatsServer::Configure(const api::Stats& stats) {
+  const bool same_address = configured_ && stats.bind == stats_.bind;
   stats_ = stats;
-  probes_only_ = false;
-  if (!std::exchange(warned_, true) && stats.user == "admin" && stats.password == "admin") {
-    spdlog::warn("stats at {}: user and password are the defaults, admin:admin; change them in \"stats\"", stats.bind);
+  configured_ = true;
+  if (stats.user == "admin" && stats.password == "admin" && !std::exchange(warned_, true)) {
+    spdlog::warn("stats at {}: user and password are the defaults, admin:admin; change them in \"stats\"",
+                 stats.bind);
   }
-  if (bound_ == stats.bind && server_ != nullptr) return;
+  if (same_address) return;  // it listens there, or is trying to
   failing_ = false;
   Open();
 }
 
 void StatsServer::ServeProbesOnly() {
+  if (configured_) return;
   stats_ = api::Stats{};
-  probes_only_ = true;
   failing_ = true;  // silent: nobody has asked for this address
   Open();
 }
@@ -56,9 +58,8 @@ void StatsServer::Open() {
   auto server = http::Server::Listen(io_, stats_.bind, options, std::move(handler));
   if (server.ok()) {
     server_ = *std::move(server);
-    bound_ = stats_.bind;
     failing_ = false;
-    if (!probes_only_) spdlog::info("stats at http://{}/haproxy_stats", stats_.bind);
+    if (configured_) spdlog::info("stats at http://{}/haproxy_stats", stats_.bind);
     return;
   }
   if (!std::exchange(failing_, true)) {
@@ -83,7 +84,7 @@ http::Response StatsServer::Answer(const http::Request& request) const {
     return reason.empty() ? http::MakeResponse(request, status::ok, kText, "ready\n")
                           : http::MakeResponse(request, status::service_unavailable, kText, reason + "\n");
   }
-  if (probes_only_) {
+  if (!configured_) {
     return http::MakeResponse(request, status::service_unavailable, kText, collector_.NotReadyReason() + "\n");
   }
   if (!http::BasicAuthMatches(request, stats_.user, stats_.password)) {

@@ -32,10 +32,9 @@ class StatsServer {
   boost::asio::io_context& io_;
   const Collector& collector_;
   api::Stats stats_;
-  bool probes_only_ = false;
+  bool configured_ = false;  // false: probes only
   bool warned_ = false;    // of admin:admin
   bool failing_ = false;
-  std::string bound_;      // what server_ listens on
   std::unique_ptr<http::Server> server_;
   boost::asio::steady_timer retry_;
 };

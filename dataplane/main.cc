@@ -1,0 +1,37 @@
+// ringway-dataplane: the command line. What it starts is in program/dataplane.cc.
+#include <CLI/CLI.hpp>
+#include <exception>
+
+#include "common/log/log.h"
+#include "dataplane/program/dataplane.h"
+#include "dataplane/program/exit_codes.h"
+
+int main(int argc, char** argv) {
+  ringway::dp::DataplaneOptions options;
+  options.run_dir = "/run/ringway";
+  options.state_dir = "/var/lib/ringway";
+  CLI::App app("Ringway's proxy: takes its listeners, services and endpoints from the control plane's feed.");
+  app.set_version_flag("--version", "ringway-dataplane " RINGWAY_VERSION);
+  app.add_option("--run-dir", options.run_dir, "Folder of feed.sock")->envname("RINGWAY_RUN_DIR")->capture_default_str();
+  app.add_option("--state-dir", options.state_dir, "Folder of the kept snapshot")
+      ->envname("RINGWAY_STATE_DIR")
+      ->capture_default_str();
+  app.add_option("--workers", options.workers, "Worker threads; 0: one for each usable CPU")
+      ->check(CLI::Range(0, 1024))
+      ->capture_default_str();
+  app.add_option("--snapshot", options.snapshot_file, "Run this snapshot (JSON) alone, without control plane and state");
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& e) {
+    const int code = app.exit(e);
+    return code == 0 ? ringway::dp::kExitOk : ringway::dp::kExitUsage;
+  }
+  const absl::Status log = ringway::log::InitFromEnvironment("ringway-dataplane");
+  if (!log.ok()) spdlog::warn("{}", std::string(log.message()));
+  try {
+    return ringway::dp::RunDataplane(options);
+  } catch (const std::exception& e) {
+    spdlog::critical("internal error: {}", e.what());
+    return ringway::dp::kExitInternal;
+  }
+}

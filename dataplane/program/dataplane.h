@@ -1,0 +1,20 @@
+// The dataplane as a whole: workers on their threads, and beside them, on the main thread, the feed, the stats, the signals
+// and a tick a second. main.cc reads the command line and calls Run.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+namespace ringway::dp {
+
+struct DataplaneOptions {
+  std::string run_dir;        // feed.sock in it
+  std::string state_dir;      // snapshot.json in it
+  std::string snapshot_file;  // not empty: run this one, without feed and state
+  uint32_t workers = 0;       // zero: as many as usable CPUs
+};
+
+// Returns the exit code.
+int RunDataplane(const DataplaneOptions& options);
+
+}  // namespace ringway::dp

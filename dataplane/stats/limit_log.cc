@@ -1,0 +1,39 @@
+// Says in the log when a limit is reached; see limit_log.h.
+#include "dataplane/stats/limit_log.h"
+
+#include "absl/strings/str_cat.h"
+
+namespace ringway::dp {
+namespace {
+
+constexpr std::chrono::seconds kEvery{10};
+
+// What it means and what to do, in the order of kLimitNames.
+constexpr std::array<const char*, kLimits> kMeaning = {
+    "new connections wait in the kernel's queue until a session ends (sessions_max, or the limit of open files)",
+    "idle upstreams are closed, then requests are answered 503 (limit of open files)",
+    "no file descriptor is free; accepting pauses (raise the limit of open files: ulimit -n, LimitNOFILE=)",
+    "requests are answered 503",
+    "receives wait until a small buffer is returned",
+    "receives wait until a large buffer is returned",
+    "no handle is free for another endpoint, service or listener",
+};
+
+}  // namespace
+
+std::vector<std::string> LimitLog::Tick(std::chrono::steady_clock::time_point now) {
+  std::vector<std::string> lines;
+  for (size_t i = 0; i < kLimits; ++i) {
+    uint64_t total = 0;
+    for (const WorkerShared* worker : workers_) total += worker->counters.worker.limits_total[i].Get();
+    Kind& kind = kinds_[i];
+    const bool recent = kind.told != 0 && now - kind.at < kEvery;
+    if (total == kind.told || recent) continue;
+    lines.push_back(absl::StrCat("limit of ", kLimitNames[i], " reached ", total - kind.told,
+                                 " times (", total, " since start): ", kMeaning[i]));
+    kind = {total, now};
+  }
+  return lines;
+}
+
+}  // namespace ringway::dp
