@@ -18,6 +18,7 @@ struct Raw {
   std::string ttl = "10s";
   std::string deregister_after = "30s";
   std::string resync = "30s";
+  std::string announce_after = "5s";
   std::string drain_timeout = "30s";
   std::string drain_grace = "2s";
   std::string stop_timeout;
@@ -45,6 +46,8 @@ void Declare(CLI::App& app, Options& options, Raw& raw) {
   app.add_option("--deregister-after", raw.deregister_after, "Catalog removes the instance when critical this long")
       ->capture_default_str();
   app.add_option("--resync", raw.resync, "Registers again this often")->capture_default_str();
+  app.add_option("--announce-after", raw.announce_after, "Registers an instance that does not pass yet after this long")
+      ->capture_default_str();
   app.add_option("--drain-timeout", raw.drain_timeout, "Longest wait for requests in flight at a stop")
       ->envname("RINGWAY_DRAIN_TIMEOUT")
       ->capture_default_str();
@@ -71,6 +74,7 @@ absl::Status SetDurations(const Raw& raw, Options& options) {
       {"--ttl", SetDuration("--ttl", raw.ttl, registration.lease.ttl)},
       {"--deregister-after", SetDuration("--deregister-after", raw.deregister_after, registration.lease.deregister_after)},
       {"--resync", SetDuration("--resync", raw.resync, registration.resync)},
+      {"--announce-after", SetDuration("--announce-after", raw.announce_after, registration.announce_after)},
       {"--drain-timeout", SetDuration("--drain-timeout", raw.drain_timeout, registration.drain_timeout)},
       {"--drain-grace", SetDuration("--drain-grace", raw.drain_grace, registration.drain_grace)},
       {"--stop-timeout", raw.stop_timeout.empty() ? absl::OkStatus()

@@ -21,6 +21,7 @@ constexpr auto kNoThrow = asio::as_tuple(asio::use_awaitable);
 constexpr std::chrono::milliseconds kRetryFirst{50};
 constexpr std::chrono::milliseconds kRetryCap{2000};
 constexpr std::chrono::milliseconds kLookupTimeout{3000};
+constexpr std::chrono::milliseconds kIdleWaitMax{3500};  // one request's timeout and a little
 
 }  // namespace
 
@@ -34,10 +35,14 @@ Registration::Registration(asio::io_context& io, Catalog& catalog, ServiceDefini
       service_id_(UniqueServiceId(service_, options_.instance)),
       token_(service_.token.empty() ? options_.token : service_.token),
       wake_(io),
+      idle_(io),
       random_(static_cast<unsigned>(std::hash<std::string>{}(service_id_)) ^ static_cast<unsigned>(getpid())),
       backoff_(kRetryFirst, std::min(kRetryCap, options_.lease.ttl / 3)) {}
 
-void Registration::Run() { asio::co_spawn(io_, Loop(), asio::detached); }
+void Registration::Run() {
+  announce_at_ = Clock::now() + options_.announce_after;
+  asio::co_spawn(io_, Loop(), asio::detached);
+}
 
 void Registration::Notify() {
   changed_ = true;
@@ -53,13 +58,16 @@ asio::awaitable<void> Registration::Loop() {
   while (!closed_) {
     changed_ = false;
     const CheckResult now = health_.Combined();
-    const bool due = (!registered_ || Clock::now() >= resync_at_) && !draining_;
-    absl::Status done = absl::OkStatus();
-    if (due) done = co_await RegisterOnce(now);
-    if (done.ok() && !closed_) {
-      const std::string check_id = LeaseCheckId(service_id_);
-      done = co_await catalog_.UpdateCheck(check_id, now, token_);
+    // Its first appearance should be a good one: who probes an instance that is just starting holds it down for a while.
+    const Clock::time_point at = Clock::now();
+    if (!ever_sent_ && now.status == CheckStatus::kCritical && at < announce_at_) {
+      co_await WaitFor(std::chrono::ceil<std::chrono::milliseconds>(announce_at_ - at));
+      continue;
     }
+    busy_ = true;
+    const absl::Status done = co_await Report(now);
+    busy_ = false;
+    idle_.cancel();
     if (closed_) break;
     std::chrono::milliseconds pause = options_.lease.ttl / 3;
     if (done.ok()) {
@@ -69,6 +77,23 @@ asio::awaitable<void> Registration::Loop() {
     }
     if (!changed_) co_await WaitFor(pause);
   }
+}
+
+asio::awaitable<absl::Status> Registration::Report(CheckResult now) {
+  if ((!registered_ || Clock::now() >= resync_at_) && !draining_) {
+    const absl::Status done = co_await RegisterOnce(now);
+    if (!done.ok() || closed_) co_return done;
+  }
+  std::string check_id = LeaseCheckId(service_id_);
+  std::string token = token_;
+  co_return co_await catalog_.UpdateCheck(std::move(check_id), now, std::move(token));
+}
+
+// A registration that is still on its way must not arrive behind what is to undo it.
+asio::awaitable<void> Registration::AwaitIdle() {
+  if (!busy_) co_return;
+  idle_.expires_after(kIdleWaitMax);
+  co_await idle_.async_wait(kNoThrow);
 }
 
 asio::awaitable<void> Registration::WaitFor(std::chrono::milliseconds duration) {
@@ -88,6 +113,7 @@ asio::awaitable<absl::Status> Registration::RegisterOnce(CheckResult now) {
   if (!options_.address.empty()) service.address = options_.address;
   std::string body = BuildRegistration(service, service_id_, address, options_.lease, now.status);
   std::string token = token_;
+  ever_sent_ = true;
   const absl::Status done = co_await catalog_.Register(std::move(body), std::move(token));
   if (!done.ok()) co_return done;
   if (!registered_) {
@@ -123,6 +149,7 @@ std::chrono::milliseconds Registration::OnFailed(const absl::Status& why) {
 asio::awaitable<void> Registration::Drain() {
   if (!ever_registered_) co_return;
   draining_ = true;
+  co_await AwaitIdle();
   std::string id = service_id_;
   std::string token = token_;
   spdlog::info("service {}: draining, up to {} ms", service_.name, options_.drain_timeout.count());
@@ -156,7 +183,8 @@ asio::awaitable<void> Registration::DrainByMaintenance() {
 }
 
 asio::awaitable<void> Registration::Deregister() {
-  if (!ever_registered_) co_return;
+  co_await AwaitIdle();
+  if (!ever_sent_) co_return;
   std::string id = service_id_;
   std::string token = token_;
   const absl::Status done = co_await catalog_.Deregister(std::move(id), std::move(token));

@@ -26,6 +26,7 @@ class Registration {
     std::string token;     // for definitions without one
     Lease lease;
     std::chrono::milliseconds resync{30000};
+    std::chrono::milliseconds announce_after{5000};  // a critical instance is not registered before
     std::chrono::milliseconds drain_timeout{30000};
     std::chrono::milliseconds drain_grace{2000};
   };
@@ -44,6 +45,8 @@ class Registration {
 
  private:
   boost::asio::awaitable<void> Loop();
+  boost::asio::awaitable<absl::Status> Report(CheckResult now);
+  boost::asio::awaitable<void> AwaitIdle();
   boost::asio::awaitable<absl::Status> RegisterOnce(CheckResult now);
   boost::asio::awaitable<void> DrainByMaintenance();
   boost::asio::awaitable<void> WaitFor(std::chrono::milliseconds duration);
@@ -58,11 +61,15 @@ class Registration {
   const std::string service_id_;
   const std::string token_;
   boost::asio::steady_timer wake_;
+  boost::asio::steady_timer idle_;  // cancelled when the loop's requests are done
+  std::chrono::steady_clock::time_point announce_at_{};
   std::chrono::steady_clock::time_point resync_at_{};
   std::minstd_rand random_;
   Backoff backoff_;
   bool registered_ = false;       // as far as we know
   bool ever_registered_ = false;
+  bool ever_sent_ = false;        // a registration went out, whatever came of it
+  bool busy_ = false;             // the loop has a request on its way
   bool changed_ = false;          // health, since the last report was built
   bool failing_ = false;          // an outage has been logged
   bool draining_ = false;

@@ -41,17 +41,48 @@ class CatalogCase(Case):
 
 
 class Registering(CatalogCase):
-    def test_first_critical_then_passing_once_the_port_is_open(self):
+    def test_appears_passing_once_the_port_is_open(self):
         catalog = self.scripted_catalog()
-        self.web(catalog.url, "--tag", "a", "--tag", "b")
+        self.web(catalog.url, "--tag", "a", "--tag", "b", "--announce-after", "1h")
         self.wait_passing(catalog)
+        wait_until(lambda: catalog.count(UPDATE), "the output follows")
         body = catalog.bodies(REGISTER)[0]
         self.assertEqual((body["ID"], body["Name"], body["Address"], body["Port"], body["Tags"]),
                          ("web-i1", "web", "127.0.0.1", self.web_port, ["a", "b"]))
         self.assertEqual(body["Checks"][0]["TTL"], "10s")
         self.assertEqual(body["Checks"][0]["DeregisterCriticalServiceAfter"], "30s")
-        self.assertEqual(catalog.statuses()[0], "critical")
+        self.assertEqual(set(catalog.statuses()), {"passing"})
         self.assertIn("TCP connect", [b for b in catalog.bodies(UPDATE) if b["Status"] == "passing"][0]["Output"])
+
+    def test_what_does_not_pass_is_registered_as_critical_after_a_while(self):
+        catalog = self.scripted_catalog()
+        sidecar = self.sidecar("--catalog", catalog.url, "--service", "web", "--port", str(free_port()),
+                               "--announce-after", "200ms", command=["sleep", "1000"])
+        wait_until(lambda: catalog.count(REGISTER), "a registration")
+        self.assertEqual(set(catalog.statuses()), {"critical"})
+        sidecar.send(signal.SIGTERM)
+        self.assertEqual(sidecar.wait(), 0)
+
+    def test_a_registration_on_its_way_does_not_outlive_the_stop(self):
+        catalog = self.scripted_catalog()
+        asked, release = threading.Event(), threading.Event()
+        answered = []
+
+        def slow(path, body):
+            asked.set()
+            release.wait(2)
+            answered.append("registered")
+            return 200, ""
+
+        catalog.answers[REGISTER] = slow
+        catalog.answers[DEREGISTER] = lambda path, body: (answered.append("deregistered") or (200, ""))
+        sidecar = self.web(catalog.url)
+        self.assertTrue(asked.wait(30))
+        sidecar.send(signal.SIGTERM)
+        sidecar.wait_err("SIGTERM: stopping")
+        release.set()
+        self.assertEqual(sidecar.wait(), 0)
+        self.assertEqual(answered, ["registered", "deregistered"])
 
     def test_the_lease_is_refreshed_and_the_registration_repeated(self):
         catalog = self.scripted_catalog()
@@ -87,7 +118,7 @@ class Registering(CatalogCase):
         self.assertEqual(sidecar.err().count("trying on"), 1)
 
     def test_waits_for_a_name_that_does_not_resolve(self):
-        sidecar = self.web("http://no-such-host.invalid:8500")
+        sidecar = self.web("http://no-such-host.invalid:8500", "--announce-after", "0s")
         sidecar.wait_err("cannot resolve no-such-host.invalid")
         sidecar.send(signal.SIGTERM)
         self.assertEqual(sidecar.wait(), 0)

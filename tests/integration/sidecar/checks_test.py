@@ -42,7 +42,8 @@ class Checks(Case):
 
     def run_check(self, *checks, **service):
         path = self.file("web.json", json.dumps({"service": {"name": "web", "checks": list(checks), **service}}))
-        return self.sidecar("--catalog", self.catalog.url, "-config-file", path, command=["sleep", "1000"])
+        return self.sidecar("--catalog", self.catalog.url, "-config-file", path, "--announce-after", "0s",
+                            command=["sleep", "1000"])
 
     def wait_output(self, status, text):
         def told():
