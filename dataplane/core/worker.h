@@ -57,6 +57,7 @@ class Worker {
   struct ListenerState {
     const ListenerEntry* entry = nullptr;
     int fd = -1;
+    bool open = false;  // not when stopping: `fd` then only tells it from another one
     bool accepting = false;
     uint32_t generation = 0;
     uint64_t resume_us = 0;
@@ -147,6 +148,7 @@ class Worker {
   void EndSession(Session& s, bool linger);
   void CloseSession(Session& s);
   void TryFreeSession(Session& s);
+  void MarkCut(Session& s, const Exchange& e);
   void CloseUpstream(Upstream& u);
   void TryFreeUpstream(Upstream& u);
   void FreeExchange(Exchange& e);
@@ -213,6 +215,7 @@ class Worker {
   void Park(Socket& socket, uint32_t key);
   Socket& ParkedSocket(uint32_t key);
 
+  uint32_t accepts_ = 0;      // in flight, those of listeners that are gone included
   bool accept_idle_ = false;  // a listener is not accepting and should again
   bool stopping_ = false;
   uint64_t stop_deadline_us_ = 0;

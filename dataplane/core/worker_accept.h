@@ -24,8 +24,10 @@ void Worker<IoType>::AdoptListener(ListenerHandle handle, const ListenerEntry* e
   if (fd != listener.fd) {
     StopListening(handle);
     listener.fd = fd;
+    listener.open = fd >= 0;
     listener.resume_us = 0;
-    accept_idle_ = accept_idle_ || fd >= 0;
+    accept_idle_ = accept_idle_ || listener.open;
+    if (stopping_) StopListening(handle);
   }
   listener.entry = entry;
 }
@@ -34,10 +36,10 @@ void Worker<IoType>::AdoptListener(ListenerHandle handle, const ListenerEntry* e
 template <Io IoType>
 void Worker<IoType>::StopListening(ListenerHandle handle) {
   ListenerState& listener = listeners_[handle];
-  if (listener.fd < 0) return;
+  if (!listener.open) return;
   if (listener.accepting) io_.Cancel({Op::kAccept, handle, listener.generation});
   io_.Close(listener.fd);
-  listener.fd = -1;
+  listener.open = false;
   listener.accepting = false;
   listener.generation = (listener.generation + 1) & 0xffffffu;
 }
@@ -46,6 +48,7 @@ template <Io IoType>
 void Worker<IoType>::ArmAccept(ListenerHandle handle) {
   ListenerState& listener = listeners_[handle];
   listener.accepting = true;
+  ++accepts_;
   io_.Accept(listener.fd, {Op::kAccept, handle, listener.generation});
 }
 
@@ -65,7 +68,7 @@ void Worker<IoType>::ResumeAccepting() {
   accept_idle_ = false;
   for (ListenerHandle handle = 0; handle < kListenersMax; ++handle) {
     ListenerState& listener = listeners_[handle];
-    if (listener.fd < 0 || listener.accepting) continue;
+    if (!listener.open || listener.accepting) continue;
     if (listener.resume_us <= io_.NowUs()) ArmAccept(handle);
     else accept_idle_ = true;
   }
@@ -75,13 +78,14 @@ template <Io IoType>
 void Worker<IoType>::OnAccepted(const Completion& c) {
   const ListenerHandle handle = c.tag.slot;
   ListenerState& listener = listeners_[handle];
-  const bool current = listener.generation == c.tag.generation && listener.fd >= 0;
+  const bool current = listener.generation == c.tag.generation && listener.open;
+  if (!c.more) --accepts_;
   if (current && !c.more) {
     listener.accepting = false;
     accept_idle_ = true;
   }
   if (c.result >= 0) {
-    if (current && !stopping_) return OpenSession(handle, c.result);
+    if (current) return OpenSession(handle, c.result);
     return io_.Close(c.result);
   }
   if (!current) return;
@@ -136,7 +140,7 @@ void Worker<IoType>::BeginStop() {
 // True when nothing is left. At the deadline what is left is cut.
 template <Io IoType>
 bool Worker<IoType>::FinishStop() {
-  if (sessions_.in_use() == 0 && upstreams_.in_use() == 0) {
+  if (sessions_.in_use() == 0 && upstreams_.in_use() == 0 && accepts_ == 0) {
     shared_.stopped.store(true, std::memory_order_release);
     return true;
   }

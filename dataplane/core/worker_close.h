@@ -157,10 +157,22 @@ void Worker<IoType>::CloseSession(Session& s) {
   if (s.sending) io_.Cancel({Op::kClientSend, slot, s.generation});
   if (s.exchange == kNoSlot) return TryFreeSession(s);
   Exchange& e = exchanges_[s.exchange];
+  MarkCut(s, e);
   e.next = Next::kDrop;
   e.state = ExchangeState::kUnbinding;
   if (e.upstream != kNoSlot) CloseUpstream(upstreams_[e.upstream]);
   else Settle(e);
+}
+
+// Closing with an exchange under way cuts it, and a cut must not look like an end: where the end of the connection is the end
+// of the message, only RST tells the two apart.
+template <Io IoType>
+void Worker<IoType>::MarkCut(Session& s, const Exchange& e) {
+  const bool stream = s.tcp || e.state == ExchangeState::kTunnel;
+  const Framing framing = e.response.framing;
+  const bool until_close = framing == Framing::kUntilClose || framing == Framing::kStripChunked;
+  if (stream ? !e.response.received_all : e.state == ExchangeState::kResponding && until_close) s.reset = true;
+  if (stream && e.upstream != kNoSlot && !e.request.received_all) upstreams_[e.upstream].reset = true;
 }
 
 template <Io IoType>

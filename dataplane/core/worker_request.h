@@ -119,8 +119,6 @@ void Worker<IoType>::OnClientGone(Session& s) {
   if (s.state == SessionState::kExchange) {
     Exchange& e = exchanges_[s.exchange];
     if (e.service != kNoHandle) ServiceOf(e).client_aborts_total.Add();
-    // What is cut for the client is cut for the endpoint: it must not take half a stream for a whole one.
-    if (e.state == ExchangeState::kTunnel && e.upstream != kNoSlot) upstreams_[e.upstream].reset = true;
   }
   CloseSession(s);
 }

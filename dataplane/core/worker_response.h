@@ -88,9 +88,7 @@ template <Io IoType>
 void Worker<IoType>::OnUpstreamEnded(Exchange& e, bool reset) {
   switch (e.state) {
     case ExchangeState::kTunnel:
-      if (!reset) return OnStreamEnded(e, false);
-      SessionOf(e).reset = true;
-      return CloseSession(SessionOf(e));
+      return reset ? CloseSession(SessionOf(e)) : OnStreamEnded(e, false);
     case ExchangeState::kResponding:
       if (e.response.framing != Framing::kUntilClose || reset) return CutResponse(e);
       e.response.received_all = true;
@@ -292,20 +290,14 @@ template <Io IoType>
 void Worker<IoType>::CutResponse(Exchange& e) {
   EndpointOf(e).failures_total.Add();
   ServiceOf(e).failed_total.Add();
-  Session& s = SessionOf(e);
-  const Framing framing = e.response.framing;
-  s.reset = framing == Framing::kUntilClose || framing == Framing::kStripChunked;
-  CloseSession(s);
+  CloseSession(SessionOf(e));
 }
 
 template <Io IoType>
 void Worker<IoType>::SendReply(Exchange& e) {
   Session& s = SessionOf(e);
   if (e.service != kNoHandle && (e.reply_status == 502 || e.reply_status == 504)) ServiceOf(e).failed_total.Add();
-  if (s.tcp) {
-    s.reset = true;
-    return CloseSession(s);
-  }
+  if (s.tcp) return CloseSession(s);
   ReturnBuffer(e.response.buffer);
   ReleaseRequest(e);
   ReturnBuffer(e.request.buffer);

@@ -177,10 +177,7 @@ void Worker<IoType>::OnUpstreamSent(uint32_t slot, const Completion& c) {
     const Verdict verdict = Judge(c.result);
     if (verdict == Verdict::kAgain) return SubmitUpstreamSend(e);
     if (verdict == Verdict::kUnexpected) counters_.worker.unexpected_total.Add();
-    if (e.state == ExchangeState::kTunnel) {
-      SessionOf(e).reset = true;
-      return CloseSession(SessionOf(e));
-    }
+    if (e.state == ExchangeState::kTunnel) return CloseSession(SessionOf(e));
     // An answer may have come before the endpoint stopped reading (413, say). The receive tells: it ends too.
     e.request_dead = true;
     e.request.slice_at = e.request.slice_count;
