@@ -24,6 +24,21 @@ std::string CatalogReason(const Instance& instance) {
   return "";
 }
 
+// A line for each endpoint that came, went or changed its state; a mass change is one line, so that the log stays readable.
+void LogChanges(const std::vector<api::Endpoint>& before, const api::ServiceDelta& delta) {
+  constexpr size_t kLinesMax = 20;
+  if (delta.upserted.size() + delta.removed.size() > kLinesMax) {
+    return spdlog::info("{}: {} endpoints came or changed, {} are gone", delta.service, delta.upserted.size(), delta.removed.size());
+  }
+  for (const api::Endpoint& now : delta.upserted) {
+    const auto old = std::lower_bound(before.begin(), before.end(), now.id, [](const api::Endpoint& one, const std::string& id) { return one.id < id; });
+    if (old != before.end() && old->id == now.id && old->generation == now.generation && old->state == now.state) continue;
+    const std::string what = now.state == api::EndpointState::kReady ? "ready" : now.state == api::EndpointState::kDown ? "down: " + now.reason : now.reason;
+    spdlog::info("{} {} ({}) is {}", delta.service, now.id, FormatHostPort(now.address, now.port), what);
+  }
+  for (const std::string& id : delta.removed) spdlog::info("{} {} is gone", delta.service, id);
+}
+
 bool SameSettings(const api::Snapshot& a, const api::Snapshot& b) {
   if (a.listeners != b.listeners || a.stats != b.stats || a.sessions_max != b.sessions_max || a.shutdown_timeout_ms != b.shutdown_timeout_ms) return false;
   return std::equal(a.services.begin(), a.services.end(), b.services.begin(), b.services.end(), [](const api::Service& x, const api::Service& y) {
@@ -141,6 +156,7 @@ void Resolver::Settle() {
     std::vector<api::Endpoint> now = Resolve(config_.services.at(name));
     auto changed = DiffEndpoints(name, endpoints, now);
     if (!changed) continue;
+    LogChanges(endpoints, *changed);
     endpoints = std::move(now);
     delta.services.push_back(std::move(*changed));
   }

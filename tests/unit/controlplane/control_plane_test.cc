@@ -3,6 +3,7 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/stat.h>
 
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
@@ -116,6 +117,12 @@ TEST_F(ControlPlaneTest, TheAdminSocketRefusesWhatItDoesNotKnow) {
   EXPECT_EQ(Ask("POST", "/drain?endpoint=zzz").status, 404);
   EXPECT_EQ(Ask("POST", "/drain?endpoint=a").status, 409);
   EXPECT_EQ(Ask("POST", "/drain?endpoint=b&timeout=5").status, 400);
+}
+
+TEST_F(ControlPlaneTest, TheAdminSocketIsForItsGroupOnly) {
+  struct stat status {};
+  ASSERT_EQ(stat((dir_.path() + "/control.sock").c_str(), &status), 0);
+  EXPECT_EQ(status.st_mode & 0777, 0660u);
 }
 
 TEST_F(ControlPlaneTest, DrainAndUndrainGoThroughTheSource) {
