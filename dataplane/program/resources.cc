@@ -54,12 +54,13 @@ uint64_t RaiseFileLimit() {
 
 SessionShare ShareFiles(uint64_t files, uint32_t workers, uint32_t sessions_max) {
   const uint64_t usable = files > 2 * kFilesReserved ? files - kFilesReserved : files / 2;
-  const uint64_t half = std::clamp(usable / 2 / workers, kPerWorkerMin, kPerWorkerMax);
-  uint64_t sessions = half;
+  // Idle sessions take one descriptor, busy ones two: most may be sessions, and an upstream that finds none closes an idle one.
+  const uint64_t upstreams = std::clamp(usable / 2 / workers, kPerWorkerMin, kPerWorkerMax);
+  uint64_t sessions = std::clamp(usable * 3 / 4 / workers, kPerWorkerMin, kPerWorkerMax);
   if (sessions_max != 0) {
-    sessions = std::clamp<uint64_t>((sessions_max + workers - 1) / workers, 1, half);
+    sessions = std::clamp<uint64_t>((sessions_max + workers - 1) / workers, 1, sessions);
   }
-  return {static_cast<uint32_t>(sessions), static_cast<uint32_t>(half)};
+  return {static_cast<uint32_t>(sessions), static_cast<uint32_t>(upstreams)};
 }
 
 }  // namespace ringway::dp
