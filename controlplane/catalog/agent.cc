@@ -21,16 +21,17 @@ std::string TypeOf(const CheckSpec& spec) {
   return spec.tcp.empty() ? "ttl" : "tcp";
 }
 
-CheckRecord MaintenanceCheck(const std::string& id, const std::string& what, const std::string& service_id,
-                             const std::string& reason) {
+CheckRecord MaintenanceCheck(const std::string& id, const std::string& what,
+                             const std::string& service_id, const std::string& reason) {
   CheckRecord check;
   check.id = id;
   check.name = absl::StrCat(what, " Maintenance Mode");
   check.status = kStatusCritical;
-  check.notes = !reason.empty() ? reason
-                : service_id.empty()
-                    ? "Maintenance mode is enabled for this node, but no reason was provided. This is a default message."
-                    : "Maintenance mode is enabled for this service, but no reason was provided. This is a default message.";
+  check.notes = !reason.empty()      ? reason
+                : service_id.empty() ? "Maintenance mode is enabled for this node, but no reason "
+                                       "was provided. This is a default message."
+                                     : "Maintenance mode is enabled for this service, but no "
+                                       "reason was provided. This is a default message.";
   check.service_id = service_id;
   check.type = "maintenance";
   return check;
@@ -38,7 +39,8 @@ CheckRecord MaintenanceCheck(const std::string& id, const std::string& what, con
 
 }  // namespace
 
-Agent::Agent(Catalog& catalog, std::string node, Time now) : catalog_(catalog), node_(std::move(node)) {
+Agent::Agent(Catalog& catalog, std::string node, Time now)
+    : catalog_(catalog), node_(std::move(node)) {
   for (const auto& [id, check] : this->node().checks) {
     if (id != kSerfHealth) StartCheck(check, now);
   }
@@ -51,7 +53,8 @@ const CheckRecord* Agent::FindCheck(const std::string& id) const {
   return found == node().checks.end() ? nullptr : &found->second;
 }
 
-absl::Status Agent::RegisterService(const ServiceDefinition& definition, bool replace_checks, Time now) {
+absl::Status Agent::RegisterService(const ServiceDefinition& definition, bool replace_checks,
+                                    Time now) {
   const ServiceRecord& service = definition.service;
   Registration registration;
   registration.node.name = node_;
@@ -76,7 +79,8 @@ absl::Status Agent::RegisterService(const ServiceDefinition& definition, bool re
   if (!replace_checks) return absl::OkStatus();
   std::vector<std::string> unnamed;
   for (const auto& [id, check] : node().checks) {
-    if (check.service_id == service.id && check.type != "maintenance" && !named.contains(id)) unnamed.push_back(id);
+    if (check.service_id == service.id && check.type != "maintenance" && !named.contains(id))
+      unnamed.push_back(id);
   }
   for (const std::string& id : unnamed) DeregisterCheck(id);
   return absl::OkStatus();
@@ -114,7 +118,8 @@ void Agent::StartCheck(const CheckRecord& check, Time now) {
   runtime.failures = check.spec.failures_before_critical;
   runtime.ttl_deadline = check.type == "ttl" ? now + check.spec.ttl : Time::max();
   if (check.status != kStatusCritical) runtime.critical_since = Time::max();
-  if (check.status == kStatusCritical && runtime.critical_since == Time::max()) runtime.critical_since = now;
+  if (check.status == kStatusCritical && runtime.critical_since == Time::max())
+    runtime.critical_since = now;
 }
 
 void Agent::DeregisterService(const std::string& id) {
@@ -124,7 +129,8 @@ void Agent::DeregisterService(const std::string& id) {
 
 absl::Status Agent::RegisterCheck(const CheckDefinition& definition, Time now) {
   if (!definition.service_id.empty() && !node().services.contains(definition.service_id)) {
-    return absl::InternalError(absl::StrCat("ServiceID \"", definition.service_id, "\" does not exist"));
+    return absl::InternalError(
+        absl::StrCat("ServiceID \"", definition.service_id, "\" does not exist"));
   }
   const CheckRecord check = MakeCheck(definition, definition.id, now);
   catalog_.UpdateCheck(node_, check);
@@ -138,16 +144,19 @@ void Agent::DeregisterCheck(const std::string& id) {
   runtime_.erase(id);
 }
 
-absl::Status Agent::UpdateTtl(const std::string& check_id, const std::string& status, const std::string& output,
-                              Time now) {
+absl::Status Agent::UpdateTtl(const std::string& check_id, const std::string& status,
+                              const std::string& output, Time now) {
   const CheckRecord* check = FindCheck(check_id);
   if (check == nullptr || check->type != "ttl") {
-    return absl::InternalError(absl::StrCat("CheckID \"", check_id, "\" does not have associated TTL"));
+    return absl::InternalError(
+        absl::StrCat("CheckID \"", check_id, "\" does not have associated TTL"));
   }
   runtime_.at(check_id).ttl_deadline = now + check->spec.ttl;
   const auto limit = static_cast<size_t>(check->spec.output_bytes_max);
   if (output.size() > limit) {
-    SetStatus(check_id, status, absl::StrCat(output.substr(0, limit), " ... (captured ", limit, " of ", output.size(), " bytes)"),
+    SetStatus(check_id, status,
+              absl::StrCat(output.substr(0, limit), " ... (captured ", limit, " of ", output.size(),
+                           " bytes)"),
               now);
   } else {
     SetStatus(check_id, status, output, now);
@@ -155,7 +164,8 @@ absl::Status Agent::UpdateTtl(const std::string& check_id, const std::string& st
   return absl::OkStatus();
 }
 
-absl::Status Agent::SetServiceMaintenance(const std::string& service_id, bool enable, const std::string& reason) {
+absl::Status Agent::SetServiceMaintenance(const std::string& service_id, bool enable,
+                                          const std::string& reason) {
   if (!node().services.contains(service_id)) {
     return absl::NotFoundError(absl::StrCat("No service registered with ID \"", service_id, "\""));
   }
@@ -178,7 +188,8 @@ void Agent::SetNodeMaintenance(bool enable, const std::string& reason) {
   }
 }
 
-void Agent::OnProbed(const std::string& check_id, const std::string& status, const std::string& output, Time now) {
+void Agent::OnProbed(const std::string& check_id, const std::string& status,
+                     const std::string& output, Time now) {
   const CheckRecord* check = FindCheck(check_id);
   if (check == nullptr || !check->spec.IsProbe()) return;
   Runtime& runtime = runtime_.at(check_id);
@@ -191,7 +202,8 @@ void Agent::OnProbed(const std::string& check_id, const std::string& status, con
 }
 
 // A change of the output alone is held back from the catalog, so that chatty checks wake nobody.
-void Agent::SetStatus(const std::string& check_id, const std::string& status, const std::string& output, Time now) {
+void Agent::SetStatus(const std::string& check_id, const std::string& status,
+                      const std::string& output, Time now) {
   const CheckRecord& known = *FindCheck(check_id);
   Runtime& runtime = runtime_.at(check_id);
   if (known.status == status) {
@@ -229,7 +241,8 @@ std::vector<std::string> Agent::Tick(Time now) {
     const std::string& last = FindCheck(id)->fresh_output;
     runtime_.at(id).ttl_deadline = Time::max();
     const std::string output =
-        last.empty() ? "TTL expired" : absl::StrCat("TTL expired (last output before timeout follows): ", last);
+        last.empty() ? "TTL expired"
+                     : absl::StrCat("TTL expired (last output before timeout follows): ", last);
     SetStatus(id, kStatusCritical, output, now);
   }
   for (const std::string& id : due) {
@@ -248,8 +261,10 @@ Agent::Time Agent::NextTick() const {
   for (const auto& [id, runtime] : runtime_) {
     next = std::min({next, runtime.ttl_deadline, runtime.output_due});
     const CheckRecord* check = FindCheck(id);
-    if (check == nullptr || check->service_id.empty() || check->spec.deregister_after.count() == 0) continue;
-    if (runtime.critical_since != Time::max()) next = std::min(next, runtime.critical_since + check->spec.deregister_after);
+    if (check == nullptr || check->service_id.empty() || check->spec.deregister_after.count() == 0)
+      continue;
+    if (runtime.critical_since != Time::max())
+      next = std::min(next, runtime.critical_since + check->spec.deregister_after);
   }
   return next;
 }

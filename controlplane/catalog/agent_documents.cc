@@ -1,4 +1,5 @@
-// Consul 1.8.7's version and protocol numbers, because clients choose their behaviour by them; "build" says who it is.
+// Consul 1.8.7's version and protocol numbers, because clients choose their behaviour by them;
+// "build" says who it is.
 #include "controlplane/catalog/agent_documents.h"
 
 #include <algorithm>
@@ -43,8 +44,9 @@ json::object MemberJson(const EmbeddedCatalog& catalog) {
 json::object StatsJson(const EmbeddedCatalog& catalog) {
   const Catalog::Node& node = *catalog.catalog().FindNode(catalog.options().node_name);
   const auto count = [&](auto predicate) {
-    return std::to_string(std::count_if(node.checks.begin(), node.checks.end(),
-                                        [&](const auto& entry) { return predicate(entry.second); }));
+    return std::to_string(
+        std::count_if(node.checks.begin(), node.checks.end(),
+                      [&](const auto& entry) { return predicate(entry.second); }));
   };
   const std::string index = std::to_string(catalog.catalog().index());
   const std::string leader = absl::StrCat(catalog.options().node_address, ":8300");
@@ -53,7 +55,8 @@ json::object StatsJson(const EmbeddedCatalog& catalog) {
             {"check_ttls", count([](const CheckRecord& check) { return check.type == "ttl"; })},
             {"checks", count([](const CheckRecord& check) { return check.id != "serfHealth"; })},
             {"services", std::to_string(node.services.size() - node.services.count("consul"))}}},
-          {"build", {{"prerelease", ""}, {"revision", "ringway-" RINGWAY_VERSION}, {"version", kVersion}}},
+          {"build",
+           {{"prerelease", ""}, {"revision", "ringway-" RINGWAY_VERSION}, {"version", kVersion}}},
           {"consul",
            {{"acl", "disabled"},
             {"bootstrap", "false"},
@@ -61,9 +64,15 @@ json::object StatsJson(const EmbeddedCatalog& catalog) {
             {"leader", "true"},
             {"leader_addr", leader},
             {"server", "true"}}},
-          {"raft", {{"applied_index", index}, {"commit_index", index}, {"num_peers", "0"}, {"state", "Leader"}}},
+          {"raft",
+           {{"applied_index", index},
+            {"commit_index", index},
+            {"num_peers", "0"},
+            {"state", "Leader"}}},
           {"runtime",
-           {{"cpu_count", std::to_string(std::thread::hardware_concurrency())}, {"os", "linux"}, {"version", "ringway"}}},
+           {{"cpu_count", std::to_string(std::thread::hardware_concurrency())},
+            {"os", "linux"},
+            {"version", "ringway"}}},
           {"serf_lan", {{"failed", "0"}, {"left", "0"}, {"members", "1"}}}};
 }
 
@@ -86,7 +95,10 @@ json::value AgentSelfJson(const EmbeddedCatalog& catalog) {
             {"MaxQueryTime", "10m0s"},
             {"CheckUpdateInterval", "5m0s"}}},
           {"Coord",
-           {{"Vec", json::array{0, 0, 0, 0, 0, 0, 0, 0}}, {"Error", 1.5}, {"Adjustment", 0}, {"Height", 1e-05}}},
+           {{"Vec", json::array{0, 0, 0, 0, 0, 0, 0, 0}},
+            {"Error", 1.5},
+            {"Adjustment", 0},
+            {"Height", 1e-05}}},
           {"Member", MemberJson(catalog)},
           {"Stats", StatsJson(catalog)},
           {"Meta", {{"consul-network-segment", ""}}}};

@@ -1,4 +1,5 @@
-// Dispatch: which route a path belongs to, and the answers of the paths and methods that have none (consul.md section 4).
+// Dispatch: which route a path belongs to, and the answers of the paths and methods that have none
+// (consul.md section 4).
 #include "controlplane/catalog/api.h"
 
 #include <utility>
@@ -10,7 +11,8 @@
 namespace ringway::cp {
 namespace {
 
-// Go's path.Clean for what a client may send: no empty, "." or ".." segments. A trailing slash stays.
+// Go's path.Clean for what a client may send: no empty, "." or ".." segments. A trailing slash
+// stays.
 std::string CleanPath(const std::string& raw) {
   std::vector<std::string> segments;
   std::string segment;
@@ -30,7 +32,10 @@ std::string CleanPath(const std::string& raw) {
 }
 
 Reply Redirect(const std::string& to) {
-  Reply reply{301, "text/html; charset=utf-8", absl::StrCat("<a href=\"", to, "\">Moved Permanently</a>.\n\n"), {}};
+  Reply reply{301,
+              "text/html; charset=utf-8",
+              absl::StrCat("<a href=\"", to, "\">Moved Permanently</a>.\n\n"),
+              {}};
   reply.headers.emplace_back("Location", to);
   return reply;
 }
@@ -38,9 +43,9 @@ Reply Redirect(const std::string& to) {
 // Parts of Consul that Ringway leaves to Consul.
 Reply UnknownPath(const std::string& path) {
   if (absl::StartsWith(path, "/v1/acl/")) return TextReply(401, "ACL support disabled");
-  for (const char* part : {"/v1/kv/", "/v1/session/", "/v1/event/", "/v1/query", "/v1/txn", "/v1/connect/", "/v1/config",
-                           "/v1/coordinate/", "/v1/operator/", "/v1/snapshot", "/v1/internal/", "/v1/discovery-chain/",
-                           "/v1/agent/"}) {
+  for (const char* part : {"/v1/kv/", "/v1/session/", "/v1/event/", "/v1/query", "/v1/txn",
+                           "/v1/connect/", "/v1/config", "/v1/coordinate/", "/v1/operator/",
+                           "/v1/snapshot", "/v1/internal/", "/v1/discovery-chain/", "/v1/agent/"}) {
     if (absl::StartsWith(path, part)) {
       return TextReply(404, absl::StrCat(path, " is not supported by Ringway's embedded catalog"));
     }
@@ -50,10 +55,14 @@ Reply UnknownPath(const std::string& path) {
 
 }  // namespace
 
-Reply TextReply(unsigned status, std::string text) { return {status, "text/plain; charset=utf-8", std::move(text), {}}; }
+Reply TextReply(unsigned status, std::string text) {
+  return {status, "text/plain; charset=utf-8", std::move(text), {}};
+}
 
 Reply ErrorReply(const absl::Status& status) {
-  const unsigned code = absl::IsInvalidArgument(status) ? 400 : absl::IsNotFound(status) ? 404 : 500;
+  const unsigned code = absl::IsInvalidArgument(status) ? 400
+                        : absl::IsNotFound(status)      ? 404
+                                                        : 500;
   return TextReply(code, std::string(status.message()));
 }
 
@@ -61,7 +70,8 @@ Reply JsonReply(const Call& call, const boost::json::value& document) {
   return {200, "application/json", PrintJson(document, call.Has("pretty")), {}};
 }
 
-Api::Api(EmbeddedCatalog& catalog, CatalogServerOptions options) : catalog_(catalog), options_(std::move(options)) {
+Api::Api(EmbeddedCatalog& catalog, CatalogServerOptions options)
+    : catalog_(catalog), options_(std::move(options)) {
   AddReads();
   AddAgentReads();
   AddAgentWrites();
@@ -87,7 +97,8 @@ boost::asio::awaitable<Reply> Api::Answer(Call call, std::string raw_path) {
   const Route* route = FindRoute(path);
   if (route == nullptr) {
     if (FindRoute(path + "/") != nullptr) co_return Redirect(raw_path + "/");
-    if (path.back() == '/' && FindRoute(path.substr(0, path.size() - 1)) != nullptr) co_return Reply{404, "", "", {}};
+    if (path.back() == '/' && FindRoute(path.substr(0, path.size() - 1)) != nullptr)
+      co_return Reply{404, "", "", {}};
     co_return UnknownPath(path);
   }
   const std::string allow = "OPTIONS," + route->method;
@@ -115,7 +126,8 @@ absl::Status Api::Change(const std::function<absl::Status(Agent&)>& change) {
 }
 
 void Api::AddPlain(std::string path, std::function<Reply(const Call&)> handler) {
-  routes_.push_back({std::move(path), "GET", [handler = std::move(handler)](Call call) -> boost::asio::awaitable<Reply> {
+  routes_.push_back({std::move(path), "GET",
+                     [handler = std::move(handler)](Call call) -> boost::asio::awaitable<Reply> {
                        Reply reply = handler(call);
                        co_return reply;
                      }});

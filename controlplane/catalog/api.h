@@ -1,5 +1,6 @@
-// Consul's HTTP API over the embedded catalog: the route table and its handlers. Used by catalog_server.cc, which does
-// the listening; docs/reference/catalog_api.md is its contract. One io_context thread.
+// Consul's HTTP API over the embedded catalog: the route table and its handlers. Used by
+// catalog_server.cc, which does the listening; docs/reference/catalog_api.md is its contract. One
+// io_context thread.
 #pragma once
 
 #include <boost/asio/awaitable.hpp>
@@ -57,7 +58,8 @@ class Api {
     Handler handler;
   };
   using ViewFunction = std::function<View(const Catalog&, const Call&)>;
-  using BodyFunction = std::function<boost::json::value(const ViewSource&, const Call&, const InstanceFilter&)>;
+  using BodyFunction =
+      std::function<boost::json::value(const ViewSource&, const Call&, const InstanceFilter&)>;
   using WriteFunction = std::function<Reply(const Call&)>;
 
   void AddReads();
@@ -73,7 +75,8 @@ class Api {
   void AddPlain(std::string path, std::function<Reply(const Call&)> handler);
   // A change: answered when it is stored.
   void AddWrite(std::string path, WriteFunction write);
-  boost::asio::awaitable<Reply> Read(Call call, std::string missing, ViewFunction view, BodyFunction body);
+  boost::asio::awaitable<Reply> Read(Call call, std::string missing, ViewFunction view,
+                                     BodyFunction body);
   boost::asio::awaitable<Reply> Write(Call call, WriteFunction write);
   boost::asio::awaitable<Reply> AgentService(Call call);
   boost::asio::awaitable<Reply> Drain(Call call);
@@ -85,7 +88,9 @@ class Api {
 
   absl::Status Change(const std::function<absl::Status(Agent&)>& change);
   ViewSource Source() const { return {catalog_.catalog(), catalog_.options().datacenter}; }
-  const Catalog::Node& Self() const { return *catalog_.catalog().FindNode(catalog_.options().node_name); }
+  const Catalog::Node& Self() const {
+    return *catalog_.catalog().FindNode(catalog_.options().node_name);
+  }
 
   EmbeddedCatalog& catalog_;
   const CatalogServerOptions options_;

@@ -1,4 +1,5 @@
-// agent/*: what clients register and ask here. Errors in Consul's words (consul.md sections 4 to 6).
+// agent/*: what clients register and ask here. Errors in Consul's words (consul.md sections 4 to
+// 6).
 #include <boost/json/object.hpp>
 #include <utility>
 
@@ -17,35 +18,43 @@ Reply Empty() { return {}; }
 Reply FromStatus(const absl::Status& status) { return status.ok() ? Empty() : ErrorReply(status); }
 
 Reply FilterRefused() {
-  return TextReply(400, "?filter is not supported by Ringway's embedded catalog; use a Consul cluster for it");
+  return TextReply(
+      400, "?filter is not supported by Ringway's embedded catalog; use a Consul cluster for it");
 }
 
 // ?enable=, which both maintenance calls demand.
 absl::StatusOr<bool> ParseEnable(const Call& call) {
   if (!call.Has("enable")) return absl::InvalidArgumentError("Missing value for enable");
   const auto enable = ParseGoBool(call.Get("enable"));
-  if (!enable) return absl::InvalidArgumentError(absl::StrCat("Invalid value for enable: \"", call.Get("enable"), "\""));
+  if (!enable)
+    return absl::InvalidArgumentError(
+        absl::StrCat("Invalid value for enable: \"", call.Get("enable"), "\""));
   return *enable;
 }
 
 }  // namespace
 
 void Api::AddAgentReads() {
-  AddPlain("/v1/agent/self", [this](const Call& call) { return JsonReply(call, AgentSelfJson(catalog_)); });
-  AddPlain("/v1/agent/members", [this](const Call& call) { return JsonReply(call, AgentMembersJson(catalog_)); });
+  AddPlain("/v1/agent/self",
+           [this](const Call& call) { return JsonReply(call, AgentSelfJson(catalog_)); });
+  AddPlain("/v1/agent/members",
+           [this](const Call& call) { return JsonReply(call, AgentMembersJson(catalog_)); });
   AddPlain("/v1/agent/services", [this](const Call& call) {
-    return call.Get("filter").empty() ? JsonReply(call, AgentServicesJson(Self())) : FilterRefused();
+    return call.Get("filter").empty() ? JsonReply(call, AgentServicesJson(Self()))
+                                      : FilterRefused();
   });
   AddPlain("/v1/agent/checks", [this](const Call& call) {
     return call.Get("filter").empty() ? JsonReply(call, AgentChecksJson(Self())) : FilterRefused();
   });
-  routes_.push_back({"/v1/agent/service/", "GET", [this](Call call) { return AgentService(std::move(call)); }});
+  routes_.push_back(
+      {"/v1/agent/service/", "GET", [this](Call call) { return AgentService(std::move(call)); }});
 }
 
 // One service, blocking on its content: ?hash= of the answer before.
 boost::asio::awaitable<Reply> Api::AgentService(Call call) {
   const auto options = ParseQueryOptions(call, catalog_.options().datacenter);
-  if (!options.ok() && absl::IsInvalidArgument(options.status())) co_return ErrorReply(options.status());
+  if (!options.ok() && absl::IsInvalidArgument(options.status()))
+    co_return ErrorReply(options.status());
   const std::string hash = call.Get("hash");
   const Clock::time_point deadline =
       Clock::now() + WaitWithJitter(options.ok() ? options->wait : std::chrono::nanoseconds(0));
@@ -63,7 +72,8 @@ boost::asio::awaitable<Reply> Api::AgentService(Call call) {
       co_return reply;
     }
     std::vector<std::string> keys = catalog_.catalog().NodeView(catalog_.options().node_name).watch;
-    const Clock::time_point until = std::min<Clock::time_point>(deadline, Clock::now() + std::chrono::seconds(2));
+    const Clock::time_point until =
+        std::min<Clock::time_point>(deadline, Clock::now() + std::chrono::seconds(2));
     co_await catalog_.Touched(std::move(keys), until);
   }
 }
@@ -81,8 +91,11 @@ void Api::AddAgentWrites() {
     const auto definition = ParseServiceDefinition(call.body);
     if (!definition.ok()) return ErrorReply(definition.status());
     const std::string replace = call.Get("replace-existing-checks");
-    const bool replace_checks = call.Has("replace-existing-checks") && (replace.empty() || replace == "true");
-    return FromStatus(Change([&](Agent& agent) { return agent.RegisterService(*definition, replace_checks, Clock::now()); }));
+    const bool replace_checks =
+        call.Has("replace-existing-checks") && (replace.empty() || replace == "true");
+    return FromStatus(Change([&](Agent& agent) {
+      return agent.RegisterService(*definition, replace_checks, Clock::now());
+    }));
   });
   AddWrite("/v1/agent/service/deregister/", [this](const Call& call) {
     if (call.rest.empty()) return TextReply(500, "ServiceID missing");
@@ -92,7 +105,8 @@ void Api::AddAgentWrites() {
   AddWrite("/v1/agent/check/register", [this](const Call& call) {
     const auto definition = ParseCheckDefinition(call.body);
     if (!definition.ok()) return ErrorReply(definition.status());
-    return FromStatus(Change([&](Agent& agent) { return agent.RegisterCheck(*definition, Clock::now()); }));
+    return FromStatus(
+        Change([&](Agent& agent) { return agent.RegisterCheck(*definition, Clock::now()); }));
   });
   AddWrite("/v1/agent/check/deregister/", [this](const Call& call) {
     if (call.rest.empty()) return TextReply(500, "CheckID missing");
@@ -120,10 +134,12 @@ void Api::AddAgentWrites() {
   AddWrite("/v1/agent/maintenance", [this](const Call& call) {
     const auto enable = ParseEnable(call);
     if (!enable.ok()) return ErrorReply(enable.status());
-    catalog_.Change([&](Agent& agent, Catalog&) { agent.SetNodeMaintenance(*enable, call.Get("reason")); });
+    catalog_.Change(
+        [&](Agent& agent, Catalog&) { agent.SetNodeMaintenance(*enable, call.Get("reason")); });
     return Empty();
   });
-  AddWrite("/v1/agent/reload", [](const Call&) { return Empty(); });  // nothing here is read from files
+  AddWrite("/v1/agent/reload",
+           [](const Call&) { return Empty(); });  // nothing here is read from files
   AddWrite("/v1/agent/force-leave/", [](const Call& call) {
     return TextReply(500, absl::StrCat("agent: No node found with name '", call.rest, "'"));
   });

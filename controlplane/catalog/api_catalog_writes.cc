@@ -20,8 +20,11 @@ Reply Api::CatalogRegister(const Call& call) {
   // Our own node's record is ours: a client may add to it, but not change what it is.
   if (Fold(node) == Fold(catalog_.options().node_name)) registration->skip_node_update = true;
   std::string error;
-  catalog_.Change([&](Agent&, Catalog& catalog) { catalog.Register(*std::move(registration), &error); });
-  if (!error.empty()) return TextReply(500, absl::StrCat("failed inserting check: ", error, " on node \"", node, "\""));
+  catalog_.Change(
+      [&](Agent&, Catalog& catalog) { catalog.Register(*std::move(registration), &error); });
+  if (!error.empty())
+    return TextReply(500,
+                     absl::StrCat("failed inserting check: ", error, " on node \"", node, "\""));
   return JsonReply(call, true);
 }
 

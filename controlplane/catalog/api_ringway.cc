@@ -1,4 +1,5 @@
-// Ringway's own part of the API: drain and undrain for the sidecar, the web page and the overview it shows.
+// Ringway's own part of the API: drain and undrain for the sidecar, the web page and the overview
+// it shows.
 #include <algorithm>
 #include <boost/json/array.hpp>
 #include <boost/json/object.hpp>
@@ -24,9 +25,11 @@ json::object CheckOverview(const CheckRecord& check) {
 }  // namespace
 
 void Api::AddRingway() {
-  routes_.push_back({"/v1/ringway/drain/", "PUT", [this](Call call) { return Drain(std::move(call)); }});
+  routes_.push_back(
+      {"/v1/ringway/drain/", "PUT", [this](Call call) { return Drain(std::move(call)); }});
   AddWrite("/v1/ringway/undrain/", [this](const Call& call) { return Undrain(call); });
-  AddPlain("/v1/ringway/overview", [this](const Call& call) { return JsonReply(call, Overview()); });
+  AddPlain("/v1/ringway/overview",
+           [this](const Call& call) { return JsonReply(call, Overview()); });
   AddPlain("/ui/", [](const Call&) {
     Reply reply{200, "text/html; charset=utf-8", std::string(kUiPage), {}};
     reply.headers.emplace_back("Content-Security-Policy", kUiPolicy);
@@ -38,7 +41,8 @@ void Api::AddRingway() {
 boost::asio::awaitable<Reply> Api::Drain(Call call) {
   if (!options_.drain) co_return TextReply(501, "draining is not wired in this program");
   const auto found = Self().services.find(call.rest);
-  if (found == Self().services.end()) co_return TextReply(404, absl::StrCat("unknown service ID: ", call.rest));
+  if (found == Self().services.end())
+    co_return TextReply(404, absl::StrCat("unknown service ID: ", call.rest));
   std::chrono::nanoseconds wait = kDrainWaitDefault;
   if (const std::string text = call.Get("wait"); !text.empty()) {
     const auto parsed = ParseGoDuration(text);
@@ -48,7 +52,8 @@ boost::asio::awaitable<Reply> Api::Drain(Call call) {
   std::string service = found->second.name;
   std::string instance = absl::StrCat(catalog_.options().node_name, "/", call.rest);
   const auto limit = std::chrono::ceil<std::chrono::milliseconds>(wait);
-  const absl::StatusOr<DrainResult> result = co_await options_.drain(std::move(service), std::move(instance), limit);
+  const absl::StatusOr<DrainResult> result =
+      co_await options_.drain(std::move(service), std::move(instance), limit);
   if (!result.ok()) co_return ErrorReply(result.status());
   const json::value document{{"drained", result->drained},
                              {"in_flight", result->in_flight},
@@ -60,9 +65,10 @@ boost::asio::awaitable<Reply> Api::Drain(Call call) {
 Reply Api::Undrain(const Call& call) {
   if (!options_.undrain) return TextReply(501, "draining is not wired in this program");
   const auto found = Self().services.find(call.rest);
-  if (found == Self().services.end()) return TextReply(404, absl::StrCat("unknown service ID: ", call.rest));
-  const absl::Status status =
-      options_.undrain(found->second.name, absl::StrCat(catalog_.options().node_name, "/", call.rest));
+  if (found == Self().services.end())
+    return TextReply(404, absl::StrCat("unknown service ID: ", call.rest));
+  const absl::Status status = options_.undrain(
+      found->second.name, absl::StrCat(catalog_.options().node_name, "/", call.rest));
   return status.ok() ? Reply{} : ErrorReply(status);
 }
 
@@ -76,15 +82,17 @@ json::value Api::Overview() const {
       name = service->name;
       json::array checks;
       for (const auto& [id, check] : node->checks) {
-        if (check.service_id.empty() || check.service_id == service->id) checks.push_back(CheckOverview(check));
+        if (check.service_id.empty() || check.service_id == service->id)
+          checks.push_back(CheckOverview(check));
       }
-      instances.push_back({{"id", service->id},
-                           {"node", node->record.name},
-                           {"address", service->address.empty() ? node->record.address : service->address},
-                           {"port", service->port},
-                           {"tags", json::array(service->tags.begin(), service->tags.end())},
-                           {"draining", catalog_.Draining(node->record.name, service->id)},
-                           {"checks", std::move(checks)}});
+      instances.push_back(
+          {{"id", service->id},
+           {"node", node->record.name},
+           {"address", service->address.empty() ? node->record.address : service->address},
+           {"port", service->port},
+           {"tags", json::array(service->tags.begin(), service->tags.end())},
+           {"draining", catalog_.Draining(node->record.name, service->id)},
+           {"checks", std::move(checks)}});
     }
     services.push_back({{"name", name}, {"instances", std::move(instances)}});
   }

@@ -1,4 +1,5 @@
-// The writes of the model: which rows and which indexes each of them moves. The views are in catalog_views.cc.
+// The writes of the model: which rows and which indexes each of them moves. The views are in
+// catalog_views.cc.
 #include "controlplane/catalog/catalog.h"
 
 #include <algorithm>
@@ -9,20 +10,21 @@ namespace ringway::cp {
 namespace {
 
 bool SameNode(const NodeRecord& a, const NodeRecord& b) {
-  return a.id == b.id && a.name == b.name && a.address == b.address && a.tagged_addresses == b.tagged_addresses &&
-         a.meta == b.meta;
+  return a.id == b.id && a.name == b.name && a.address == b.address &&
+         a.tagged_addresses == b.tagged_addresses && a.meta == b.meta;
 }
 
 bool SameService(const ServiceRecord& a, const ServiceRecord& b) {
-  return a.id == b.id && a.name == b.name && a.kind == b.kind && a.tags == b.tags && a.address == b.address &&
-         a.tagged_addresses == b.tagged_addresses && a.meta == b.meta && a.port == b.port && a.weights == b.weights &&
+  return a.id == b.id && a.name == b.name && a.kind == b.kind && a.tags == b.tags &&
+         a.address == b.address && a.tagged_addresses == b.tagged_addresses && a.meta == b.meta &&
+         a.port == b.port && a.weights == b.weights &&
          a.enable_tag_override == b.enable_tag_override;
 }
 
 bool SameCheck(const CheckRecord& a, const CheckRecord& b) {
-  return a.id == b.id && a.name == b.name && a.status == b.status && a.notes == b.notes && a.output == b.output &&
-         a.service_id == b.service_id && a.service_name == b.service_name && a.service_tags == b.service_tags &&
-         a.type == b.type;
+  return a.id == b.id && a.name == b.name && a.status == b.status && a.notes == b.notes &&
+         a.output == b.output && a.service_id == b.service_id && a.service_name == b.service_name &&
+         a.service_tags == b.service_tags && a.type == b.type;
 }
 
 }  // namespace
@@ -31,18 +33,22 @@ bool Catalog::Register(Registration registration, std::string* error) {
   const std::string key = Fold(registration.node.name);
   const auto known = nodes_.find(key);
   for (const CheckRecord& check : registration.checks) {
-    const bool registered_here = registration.service && registration.service->id == check.service_id;
-    const bool registered_before = known != nodes_.end() && known->second.services.contains(check.service_id);
+    const bool registered_here =
+        registration.service && registration.service->id == check.service_id;
+    const bool registered_before =
+        known != nodes_.end() && known->second.services.contains(check.service_id);
     if (check.service_id.empty() || registered_here || registered_before) continue;
     *error = "Missing service registration";
     return false;
   }
   const uint64_t index = index_ + 1;
   bool changed = false;
-  if (known == nodes_.end() || !registration.skip_node_update) changed |= EnsureNode(std::move(registration.node), index);
+  if (known == nodes_.end() || !registration.skip_node_update)
+    changed |= EnsureNode(std::move(registration.node), index);
   Node& node = nodes_.at(key);
   if (registration.service) changed |= EnsureService(node, std::move(*registration.service), index);
-  for (CheckRecord& check : registration.checks) changed |= EnsureCheck(node, std::move(check), index);
+  for (CheckRecord& check : registration.checks)
+    changed |= EnsureCheck(node, std::move(check), index);
   if (changed) index_ = index;
   return changed;
 }
@@ -53,7 +59,8 @@ bool Catalog::DeregisterNode(std::string_view name) {
   if (found == nodes_.end()) return false;
   Node& node = found->second;
   const uint64_t index = ++index_;
-  while (!node.services.empty()) EraseService(node, std::string(node.services.begin()->first), index);
+  while (!node.services.empty())
+    EraseService(node, std::string(node.services.begin()->first), index);
   while (!node.checks.empty()) EraseCheck(node, std::string(node.checks.begin()->first), index);
   nodes_.erase(found);
   SetIndex("nodes", index);
@@ -88,7 +95,8 @@ bool Catalog::UpdateCheck(std::string_view name, CheckRecord check) {
   return changed;
 }
 
-void Catalog::SetFreshOutput(std::string_view name, const std::string& id, const std::string& output) {
+void Catalog::SetFreshOutput(std::string_view name, const std::string& id,
+                             const std::string& output) {
   const std::string key = Fold(name);
   CheckRecord& check = nodes_.at(key).checks.at(id);
   if (check.fresh_output == output) return;
@@ -134,7 +142,8 @@ bool Catalog::EnsureService(Node& node, ServiceRecord service, uint64_t index) {
     const ServiceRecord& old = found->second;
     if (SameService(old, service)) return false;
     service.create_index = old.create_index;
-    if (old.address == service.address && old.port == service.port) service.generation = old.generation;
+    if (old.address == service.address && old.port == service.port)
+      service.generation = old.generation;
     const std::string old_key = Fold(old.name);
     if (old_key != key) ServiceLost(old_key, node_key, service.id, index);
   }
@@ -162,7 +171,8 @@ bool Catalog::EnsureCheck(Node& node, CheckRecord check, uint64_t index) {
     if (SameCheck(old, check)) {
       check.create_index = old.create_index;
       check.modify_index = old.modify_index;
-      if (old.spec != check.spec || old.fresh_output != check.fresh_output) dirty_.checks.insert({node_key, check.id});
+      if (old.spec != check.spec || old.fresh_output != check.fresh_output)
+        dirty_.checks.insert({node_key, check.id});
       old = std::move(check);
       return false;
     }
@@ -201,7 +211,8 @@ void Catalog::EraseCheck(Node& node, const std::string& id, uint64_t index) {
   const CheckRecord& check = node.checks.at(id);
   if (check.service_id.empty()) {
     BumpServicesOf(node, index);
-    SetIndex("services", index);  // as Consul does for checks of nodes: a fresh read shows it, nobody wakes
+    SetIndex("services",
+             index);  // as Consul does for checks of nodes: a fresh read shows it, nobody wakes
   } else {
     SetIndex("service." + Fold(check.service_name), index);
     touched_.insert("index/" + Fold(check.service_name));
@@ -212,7 +223,8 @@ void Catalog::EraseCheck(Node& node, const std::string& id, uint64_t index) {
   node.checks.erase(id);
 }
 
-void Catalog::ServiceLost(const std::string& key, const std::string& node_key, const std::string& id, uint64_t index) {
+void Catalog::ServiceLost(const std::string& key, const std::string& node_key,
+                          const std::string& id, uint64_t index) {
   auto& instances = by_name_[key];
   instances.erase({node_key, id});
   touched_.insert({"service/" + key, "index/" + key});
@@ -240,11 +252,13 @@ void Catalog::SetIndex(const std::string& name, uint64_t index) {
 }
 
 void Catalog::TouchCheck(const Node& node, const CheckRecord& check) {
-  touched_.insert({"checks", "check-node/" + Fold(node.record.name), "check-status/" + check.status});
+  touched_.insert(
+      {"checks", "check-node/" + Fold(node.record.name), "check-status/" + check.status});
   if (!check.service_id.empty()) touched_.insert("check-service/" + Fold(check.service_name));
 }
 
-void Catalog::Restore(uint64_t index, std::map<std::string, uint64_t> indexes, std::vector<Node> nodes) {
+void Catalog::Restore(uint64_t index, std::map<std::string, uint64_t> indexes,
+                      std::vector<Node> nodes) {
   index_ = index;
   indexes_ = std::move(indexes);
   for (Node& node : nodes) {

@@ -1,6 +1,7 @@
-// The catalog's model: nodes, services and checks under one monotonic index, with Consul's rules about which index a view
-// carries and which change wakes whom (Consul 1.8 state store; docs/reference/catalog_api.md, "Blocking queries").
-// Pure: no I/O, no clock. Bounded by what is registered.
+// The catalog's model: nodes, services and checks under one monotonic index, with Consul's rules
+// about which index a view carries and which change wakes whom (Consul 1.8 state store;
+// docs/reference/catalog_api.md, "Blocking queries"). Pure: no I/O, no clock. Bounded by what is
+// registered.
 #pragma once
 
 #include <cstdint>
@@ -18,7 +19,8 @@
 
 namespace ringway::cp {
 
-// What one catalog write registers. A service that exists with the same content moves nothing; so do checks and the node.
+// What one catalog write registers. A service that exists with the same content moves nothing; so
+// do checks and the node.
 struct Registration {
   NodeRecord node;
   bool skip_node_update = false;  // leave an existing node's record as it is
@@ -26,8 +28,8 @@ struct Registration {
   std::vector<CheckRecord> checks;
 };
 
-// The index a view carries, and the keys whose touch may make a blocked reader look again. It answers when its index
-// has grown beyond the reader's. `index` is never 0.
+// The index a view carries, and the keys whose touch may make a blocked reader look again. It
+// answers when its index has grown beyond the reader's. `index` is never 0.
 struct View {
   uint64_t index = 1;
   std::vector<std::string> watch;
@@ -35,11 +37,13 @@ struct View {
 
 // Rows and named indexes changed since the store last asked.
 struct Dirty {
-  std::set<std::string> nodes;                            // folded names
+  std::set<std::string> nodes;                             // folded names
   std::set<std::pair<std::string, std::string>> services;  // folded node name, id
   std::set<std::pair<std::string, std::string>> checks;
   std::set<std::string> indexes;
-  bool empty() const { return nodes.empty() && services.empty() && checks.empty() && indexes.empty(); }
+  bool empty() const {
+    return nodes.empty() && services.empty() && checks.empty() && indexes.empty();
+  }
 };
 
 class Catalog {
@@ -53,12 +57,14 @@ class Catalog {
   using ChecksByService = std::unordered_map<std::string_view, std::vector<const CheckRecord*>>;
 
   // Writes. Each uses at most one index; false when nothing changed.
-  // Checks whose service_id the node does not have are refused before anything is changed: `error` says which.
+  // Checks whose service_id the node does not have are refused before anything is changed: `error`
+  // says which.
   bool Register(Registration registration, std::string* error);
   bool DeregisterNode(std::string_view node);
   bool DeregisterService(std::string_view node, const std::string& id);
   bool DeregisterCheck(std::string_view node, const std::string& id);
-  // Puts a check of a known node as it stands in `check`, indexes aside. False when unchanged or unknown.
+  // Puts a check of a known node as it stands in `check`, indexes aside. False when unchanged or
+  // unknown.
   bool UpdateCheck(std::string_view node, CheckRecord check);
   // The agent's own knowledge: stored, but part of no view, so no index moves.
   void SetFreshOutput(std::string_view node, const std::string& id, const std::string& output);
@@ -72,7 +78,9 @@ class Catalog {
   // A node's checks by service id, sorted by check id; those of the node itself under "".
   static ChecksByService GroupChecks(const Node& node);
   // Folded name -> every instance of it.
-  const std::map<std::string, std::set<std::pair<std::string, std::string>>>& services() const { return by_name_; }
+  const std::map<std::string, std::set<std::pair<std::string, std::string>>>& services() const {
+    return by_name_;
+  }
 
   View NodesView() const;
   View NodeView(std::string_view node) const;
@@ -83,8 +91,8 @@ class Catalog {
   View NodeChecksView(std::string_view node) const;
   View StateView(std::string_view state) const;
 
-  // Keys touched since the last call: what readers wait for. "index/<folded service>" is among them whenever the health
-  // view of that service may have changed.
+  // Keys touched since the last call: what readers wait for. "index/<folded service>" is among them
+  // whenever the health view of that service may have changed.
   std::set<std::string> TakeTouched() { return std::exchange(touched_, {}); }
   Dirty TakeDirty() { return std::exchange(dirty_, {}); }
   const std::map<std::string, uint64_t>& named_indexes() const { return indexes_; }
@@ -99,7 +107,8 @@ class Catalog {
   void EraseService(Node& node, const std::string& id, uint64_t index);
   void EraseCheck(Node& node, const std::string& id, uint64_t index);
   // A name lost its instance: its index grows, or dies and leaves the extinction index behind.
-  void ServiceLost(const std::string& key, const std::string& node_key, const std::string& id, uint64_t index);
+  void ServiceLost(const std::string& key, const std::string& node_key, const std::string& id,
+                   uint64_t index);
   void BumpServicesOf(const Node& node, uint64_t index);
   void SetIndex(const std::string& name, uint64_t index);
   void TouchCheck(const Node& node, const CheckRecord& check);
@@ -107,8 +116,9 @@ class Catalog {
   uint64_t ServiceIndex(const std::string& key, bool exists, bool checks) const;
 
   uint64_t index_ = 1;
-  std::map<std::string, uint64_t> indexes_;  // "nodes", "services", "checks", "extinction", "service.<folded name>"
-  std::map<std::string, Node> nodes_;        // by folded name
+  std::map<std::string, uint64_t>
+      indexes_;  // "nodes", "services", "checks", "extinction", "service.<folded name>"
+  std::map<std::string, Node> nodes_;  // by folded name
   std::map<std::string, std::set<std::pair<std::string, std::string>>> by_name_;
   std::set<std::string> touched_;
   Dirty dirty_;

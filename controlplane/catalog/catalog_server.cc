@@ -13,12 +13,15 @@ boost::beast::string_view View(std::string_view text) { return {text.data(), tex
 
 http::Response ToResponse(const http::Request& request, Reply reply) {
   http::Response response =
-      http::MakeResponse(request, static_cast<boost::beast::http::status>(reply.status), reply.content_type, std::move(reply.body));
+      http::MakeResponse(request, static_cast<boost::beast::http::status>(reply.status),
+                         reply.content_type, std::move(reply.body));
   for (const auto& [name, value] : reply.headers) response.set(View(name), View(value));
   return response;
 }
 
-boost::asio::awaitable<http::Response> Handle(std::shared_ptr<Api> api, const http::Request& request, const http::Peer& peer) {
+boost::asio::awaitable<http::Response> Handle(std::shared_ptr<Api> api,
+                                              const http::Request& request,
+                                              const http::Peer& peer) {
   const std::string target(request.target());
   Call call;
   call.method = std::string(request.method_string());
@@ -43,15 +46,17 @@ class Server final : public CatalogServer {
 
 }  // namespace
 
-absl::StatusOr<std::unique_ptr<CatalogServer>> CatalogServer::Listen(boost::asio::io_context& io, EmbeddedCatalog& catalog,
+absl::StatusOr<std::unique_ptr<CatalogServer>> CatalogServer::Listen(boost::asio::io_context& io,
+                                                                     EmbeddedCatalog& catalog,
                                                                      CatalogServerOptions options) {
   const std::string bind = options.bind;
   const auto api = std::make_shared<Api>(catalog, std::move(options));
   http::ServerOptions server;
   server.name = "catalog";
-  auto listening = http::Server::Listen(io, bind, server, [api](const http::Request& request, const http::Peer& peer) {
-    return Handle(api, request, peer);
-  });
+  auto listening = http::Server::Listen(
+      io, bind, server, [api](const http::Request& request, const http::Peer& peer) {
+        return Handle(api, request, peer);
+      });
   if (!listening.ok()) return listening.status();
   return std::make_unique<Server>(*std::move(listening));
 }

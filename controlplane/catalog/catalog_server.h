@@ -1,5 +1,5 @@
-// The HTTP face of the embedded catalog: Consul's API (docs/reference/catalog_api.md), Ringway's drain extension and the
-// web page. One common/http server on the control plane's io_context.
+// The HTTP face of the embedded catalog: Consul's API (docs/reference/catalog_api.md), Ringway's
+// drain extension and the web page. One common/http server on the control plane's io_context.
 #pragma once
 
 #include <boost/asio/io_context.hpp>
@@ -22,7 +22,8 @@ struct CatalogServerOptions {
 class CatalogServer {
  public:
   // Listens before it returns. `catalog` outlives the server.
-  static absl::StatusOr<std::unique_ptr<CatalogServer>> Listen(boost::asio::io_context& io, EmbeddedCatalog& catalog,
+  static absl::StatusOr<std::unique_ptr<CatalogServer>> Listen(boost::asio::io_context& io,
+                                                               EmbeddedCatalog& catalog,
                                                                CatalogServerOptions options);
   virtual ~CatalogServer() = default;
   virtual uint16_t port() const = 0;

@@ -37,7 +37,8 @@ uint64_t Catalog::MaxIndex(std::initializer_list<std::string_view> names) const 
   return index;
 }
 
-// A service that is not there carries the extinction index; before any extinction, that of the tables.
+// A service that is not there carries the extinction index; before any extinction, that of the
+// tables.
 uint64_t Catalog::ServiceIndex(const std::string& key, bool exists, bool checks) const {
   if (!exists && indexes_.contains("extinction")) return MaxIndex({"extinction"});
   if (indexes_.contains("service." + key)) return MaxIndex({"service." + key});
@@ -58,7 +59,8 @@ View Catalog::CatalogServiceView(std::string_view name) const {
   const std::string key = Fold(name);
   const std::vector<Instance> instances = InstancesOf(name);
   View view{ServiceIndex(key, !instances.empty(), false), {"service/" + key}};
-  for (const auto& [node, service] : instances) view.watch.push_back("node/" + Fold(node->record.name));
+  for (const auto& [node, service] : instances)
+    view.watch.push_back("node/" + Fold(node->record.name));
   if (!instances.empty()) return view;
   view.watch.push_back("extinction");
   if (!indexes_.contains("extinction")) view.watch.push_back("services");

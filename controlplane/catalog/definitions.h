@@ -1,5 +1,6 @@
-// The bodies of register requests: Consul's service, check and catalog documents, read as strictly as Consul 1.8 reads
-// them. Errors are the text of the answer: InvalidArgument for 400, Internal for 500.
+// The bodies of register requests: Consul's service, check and catalog documents, read as strictly
+// as Consul 1.8 reads them. Errors are the text of the answer: InvalidArgument for 400, Internal
+// for 500.
 #pragma once
 
 #include <optional>
@@ -46,6 +47,7 @@ absl::StatusOr<CheckDefinition> ParseCheckDefinition(std::string_view body);
 absl::StatusOr<CheckUpdate> ParseCheckUpdate(std::string_view body);
 // PUT catalog/register, catalog/deregister
 absl::StatusOr<Registration> ParseRegistration(std::string_view body, std::string_view datacenter);
-absl::StatusOr<CatalogDeregistration> ParseDeregistration(std::string_view body, std::string_view datacenter);
+absl::StatusOr<CatalogDeregistration> ParseDeregistration(std::string_view body,
+                                                          std::string_view datacenter);
 
 }  // namespace ringway::cp

@@ -1,6 +1,7 @@
-// The embedded catalog: one Consul agent and server in this process. It wires the model (catalog.h), the agent's rules
-// (agent.h), the store (store.h) and the probes (probes.h) to one io_context, and is a Source for the resolver.
-// Owned by main.cc; every call on the io_context's thread. Behaviour: docs/reference/catalog_api.md.
+// The embedded catalog: one Consul agent and server in this process. It wires the model
+// (catalog.h), the agent's rules (agent.h), the store (store.h) and the probes (probes.h) to one
+// io_context, and is a Source for the resolver. Owned by main.cc; every call on the io_context's
+// thread. Behaviour: docs/reference/catalog_api.md.
 #pragma once
 
 #include <boost/asio/awaitable.hpp>
@@ -29,24 +30,28 @@ namespace ringway::cp {
 class Probes;
 
 struct EmbeddedCatalogOptions {
-  std::string data_dir;            // holds catalog.db; created when absent
-  std::string node_name;           // empty: this host's name
-  std::string node_address;        // empty: this host's first IPv4 address that is not loopback, else 127.0.0.1
+  std::string data_dir;   // holds catalog.db; created when absent
+  std::string node_name;  // empty: this host's name
+  std::string
+      node_address;  // empty: this host's first IPv4 address that is not loopback, else 127.0.0.1
   std::string datacenter = "dc1";
 };
 
 class EmbeddedCatalog final : public Source {
  public:
-  // Reads the store. Errors name the file and what to do (damaged, in use by another process, newer schema, no permission).
+  // Reads the store. Errors name the file and what to do (damaged, in use by another process, newer
+  // schema, no permission).
   static absl::StatusOr<std::unique_ptr<EmbeddedCatalog>> Open(boost::asio::io_context& io,
                                                                EmbeddedCatalogOptions options);
   ~EmbeddedCatalog() override;
 
-  // Source. Service names compare without regard to case, as Consul does; OnChange calls back with the spelling that
-  // Instances() was last asked for. Instance::weight is the service's own (1..65535), the warning weight while warning.
+  // Source. Service names compare without regard to case, as Consul does; OnChange calls back with
+  // the spelling that Instances() was last asked for. Instance::weight is the service's own
+  // (1..65535), the warning weight while warning.
   std::vector<Instance> Instances(const std::string& service) const override;
   void OnChange(std::function<void(const std::string& service)> callback) override;
-  bool SetDraining(const std::string& service, const std::string& instance_id, bool draining) override;
+  bool SetDraining(const std::string& service, const std::string& instance_id,
+                   bool draining) override;
 
   // For the HTTP API and the web page.
   const Catalog& catalog() const { return *catalog_; }
@@ -54,18 +59,20 @@ class EmbeddedCatalog final : public Source {
   std::string node_id() const;
   bool Draining(const std::string& node, const std::string& service_id) const;
 
-  // Every change goes through here: runs `change` against the agent or the catalog, then wakes readers, starts and stops
-  // probes, and has the store write the change at the end of this turn of the loop.
+  // Every change goes through here: runs `change` against the agent or the catalog, then wakes
+  // readers, starts and stops probes, and has the store write the change at the end of this turn of
+  // the loop.
   void Change(const std::function<void(Agent&, Catalog&)>& change);
-  // Completes when everything changed so far is in the store. What the store refused (disk full) comes back here.
+  // Completes when everything changed so far is in the store. What the store refused (disk full)
+  // comes back here.
   boost::asio::awaitable<absl::Status> Written();
   // Completes when one of `keys` is touched (true) or at `deadline` (false).
-  boost::asio::awaitable<bool> Touched(std::vector<std::string> keys, std::chrono::steady_clock::time_point deadline);
+  boost::asio::awaitable<bool> Touched(std::vector<std::string> keys,
+                                       std::chrono::steady_clock::time_point deadline);
 
  private:
-  EmbeddedCatalog(boost::asio::io_context& io, EmbeddedCatalogOptions options, std::unique_ptr<Store> store,
-                  std::unique_ptr<Catalog> catalog);
-  static void RegisterSelf(Catalog& catalog, const EmbeddedCatalogOptions& options, const std::string& node_id);
+  EmbeddedCatalog(boost::asio::io_context& io, EmbeddedCatalogOptions options,
+                  std::unique_ptr<Store> store, std::unique_ptr<Catalog> catalog);
   void FinishTurn();
   absl::Status Flush();
   void ArmTimer();
@@ -84,7 +91,8 @@ class EmbeddedCatalog final : public Source {
 
   std::function<void(const std::string&)> on_change_;
   mutable std::map<std::string, std::string> asked_;  // folded service name -> spelling asked for
-  std::map<std::pair<std::string, std::string>, uint64_t> draining_;  // node (folded), service id -> generation
+  std::map<std::pair<std::string, std::string>, uint64_t>
+      draining_;  // node (folded), service id -> generation
   Dirty unwritten_;
   Agent::Time armed_for_ = Agent::Time::max();
   bool turn_posted_ = false;

@@ -15,11 +15,16 @@ locale_t Utf8Locale() {
   return locale;
 }
 
-// Length of the sequence that starts at `text`, 0 when it is not well-formed; the code point goes to `point`.
+// Length of the sequence that starts at `text`, 0 when it is not well-formed; the code point goes
+// to `point`.
 size_t Decode(std::string_view text, uint32_t& point) {
   const auto byte = [&](size_t i) { return static_cast<unsigned char>(text[i]); };
   const unsigned char lead = byte(0);
-  const size_t length = lead < 0x80 ? 1 : (lead >> 5) == 6 ? 2 : (lead >> 4) == 14 ? 3 : (lead >> 3) == 30 ? 4 : 0;
+  const size_t length = lead < 0x80         ? 1
+                        : (lead >> 5) == 6  ? 2
+                        : (lead >> 4) == 14 ? 3
+                        : (lead >> 3) == 30 ? 4
+                                            : 0;
   if (length == 0 || length > text.size()) return 0;
   point = length == 1 ? lead : lead & (0x7Fu >> length);
   for (size_t i = 1; i < length; ++i) {
@@ -61,10 +66,14 @@ std::string Fold(std::string_view text) {
       continue;
     }
     if (point < 0x80) {
-      out += point >= 'A' && point <= 'Z' ? static_cast<char>(point + 32) : static_cast<char>(point);
+      out +=
+          point >= 'A' && point <= 'Z' ? static_cast<char>(point + 32) : static_cast<char>(point);
     } else {
       const locale_t locale = Utf8Locale();
-      Encode(locale == nullptr ? point : static_cast<uint32_t>(towlower_l(static_cast<wint_t>(point), locale)), out);
+      Encode(locale == nullptr
+                 ? point
+                 : static_cast<uint32_t>(towlower_l(static_cast<wint_t>(point), locale)),
+             out);
     }
     text.remove_prefix(length);
   }

@@ -1,5 +1,6 @@
-// Reads a JSON document as Go's encoding/json with DisallowUnknownFields does, errors included: field names without
-// regard to case, null leaves a field alone, the first fault in document order is the one reported.
+// Reads a JSON document as Go's encoding/json with DisallowUnknownFields does, errors included:
+// field names without regard to case, null leaves a field alone, the first fault in document order
+// is the one reported.
 #pragma once
 
 #include <boost/json/value.hpp>
@@ -16,7 +17,8 @@
 
 namespace ringway::cp {
 
-// InvalidArgument "Request decode failed: ..." for everything that is no JSON. Bytes after the document are ignored.
+// InvalidArgument "Request decode failed: ..." for everything that is no JSON. Bytes after the
+// document are ignored.
 absl::StatusOr<boost::json::value> ParseGoJson(std::string_view body);
 
 // One struct: which fields it has and where they go. Used once, lives on the stack.
@@ -33,15 +35,18 @@ class GoStruct {
   GoStruct& Bool(const std::string& field, bool& out);
   GoStruct& Strings(const std::string& field, std::vector<std::string>& out);
   GoStruct& StringMap(const std::string& field, std::map<std::string, std::string>& out);
-  GoStruct& HeaderMap(const std::string& field, std::map<std::string, std::vector<std::string>>& out);
+  GoStruct& HeaderMap(const std::string& field,
+                      std::map<std::string, std::vector<std::string>>& out);
   GoStruct& Duration(const std::string& field, std::chrono::nanoseconds& out);
   GoStruct& Any(const std::string& field, Setter setter);
   GoStruct& Ignore(const std::string& field);  // known, without a meaning here
 
-  // The fault of the first field that has one, or empty. A document that is null is an empty struct.
+  // The fault of the first field that has one, or empty. A document that is null is an empty
+  // struct.
   std::string Decode(const boost::json::value& document, std::string_view go_type = "struct") const;
   // "json: cannot unmarshal KIND into Go struct field PATH of type TYPE"
-  std::string Mismatch(const boost::json::value& value, const std::string& field, std::string_view type) const;
+  std::string Mismatch(const boost::json::value& value, const std::string& field,
+                       std::string_view type) const;
 
  private:
   std::string path_;

@@ -10,8 +10,8 @@ namespace ringway::cp {
 namespace {
 
 constexpr std::pair<std::string_view, double> kUnits[] = {
-    {"ns", 1},  {"us", 1e3}, {"\u00b5s", 1e3}, {"\u03bcs", 1e3}, {"ms", 1e6},
-    {"s", 1e9}, {"m", 6e10}, {"h", 3.6e12}};
+    {"ns", 1},   {"us", 1e3}, {"\u00b5s", 1e3}, {"\u03bcs", 1e3},
+    {"ms", 1e6}, {"s", 1e9},  {"m", 6e10},      {"h", 3.6e12}};
 
 bool IsDigit(char c) { return c >= '0' && c <= '9'; }
 

@@ -1,4 +1,5 @@
-// Prints JSON the way Go does: <, > and & as \u003c, \u003e, \u0026, and on request four blanks of indentation.
+// Prints JSON the way Go does: <, > and & as \u003c, \u003e, \u0026, and on request four blanks of
+// indentation.
 #pragma once
 
 #include <boost/json/value.hpp>

@@ -1,4 +1,5 @@
-// Consul's documents out of the model; see json_views.h. Facts about null, [] and missing keys: consul.md section 2.
+// Consul's documents out of the model; see json_views.h. Facts about null, [] and missing keys:
+// consul.md section 2.
 #include "controlplane/catalog/json_views.h"
 
 #include <algorithm>
@@ -21,15 +22,20 @@ json::value StringMap(const std::map<std::string, std::string>& map, json::value
   return out;
 }
 
-json::array Strings(const std::vector<std::string>& list) { return json::array(list.begin(), list.end()); }
+json::array Strings(const std::vector<std::string>& list) {
+  return json::array(list.begin(), list.end());
+}
 
 json::object TaggedJson(const std::map<std::string, TaggedAddress>& map) {
   json::object out;
-  for (const auto& [key, value] : map) out[key] = {{"Address", value.address}, {"Port", value.port}};
+  for (const auto& [key, value] : map)
+    out[key] = {{"Address", value.address}, {"Port", value.port}};
   return out;
 }
 
-json::object WeightsJson(const Weights& weights) { return {{"Passing", weights.passing}, {"Warning", weights.warning}}; }
+json::object WeightsJson(const Weights& weights) {
+  return {{"Passing", weights.passing}, {"Warning", weights.warning}};
+}
 
 json::object ProxyJson() { return {{"MeshGateway", json::object()}, {"Expose", json::object()}}; }
 
@@ -52,7 +58,8 @@ json::object NodeServiceJson(const ServiceRecord& service) {
   out["Service"] = service.name;
   out["Tags"] = Strings(service.tags);
   out["Address"] = service.address;
-  if (!service.tagged_addresses.empty()) out["TaggedAddresses"] = TaggedJson(service.tagged_addresses);
+  if (!service.tagged_addresses.empty())
+    out["TaggedAddresses"] = TaggedJson(service.tagged_addresses);
   out["Meta"] = StringMap(service.meta, nullptr);
   out["Port"] = service.port;
   out["Weights"] = WeightsJson(service.weights);
@@ -65,7 +72,8 @@ json::object NodeServiceJson(const ServiceRecord& service) {
 }
 
 // structs.ServiceNode, flat, as catalog/service shows it.
-json::object ServiceNodeJson(const NodeRecord& node, const ServiceRecord& service, const std::string& datacenter) {
+json::object ServiceNodeJson(const NodeRecord& node, const ServiceRecord& service,
+                             const std::string& datacenter) {
   json::object out{{"ID", node.id},
                    {"Node", node.name},
                    {"Address", node.address},
@@ -77,7 +85,8 @@ json::object ServiceNodeJson(const NodeRecord& node, const ServiceRecord& servic
                    {"ServiceName", service.name},
                    {"ServiceTags", Strings(service.tags)},
                    {"ServiceAddress", service.address}};
-  if (!service.tagged_addresses.empty()) out["ServiceTaggedAddresses"] = TaggedJson(service.tagged_addresses);
+  if (!service.tagged_addresses.empty())
+    out["ServiceTaggedAddresses"] = TaggedJson(service.tagged_addresses);
   out["ServiceWeights"] = WeightsJson(service.weights);
   out["ServiceMeta"] = StringMap(service.meta, json::object());
   out["ServicePort"] = service.port;
@@ -114,14 +123,16 @@ bool NodeMatches(const NodeRecord& node, const InstanceFilter& filter) {
 
 bool TagsMatch(const ServiceRecord& service, const InstanceFilter& filter) {
   return std::all_of(filter.tags.begin(), filter.tags.end(), [&](const std::string& wanted) {
-    return std::any_of(service.tags.begin(), service.tags.end(),
-                       [folded = Fold(wanted)](const std::string& tag) { return Fold(tag) == folded; });
+    return std::any_of(
+        service.tags.begin(), service.tags.end(),
+        [folded = Fold(wanted)](const std::string& tag) { return Fold(tag) == folded; });
   });
 }
 
 }  // namespace
 
-json::value HealthServiceJson(const ViewSource& source, std::string_view service, const InstanceFilter& filter) {
+json::value HealthServiceJson(const ViewSource& source, std::string_view service,
+                              const InstanceFilter& filter) {
   json::array out;
   const Catalog::Node* grouped = nullptr;
   Catalog::ChecksByService groups;
@@ -147,7 +158,8 @@ json::value HealthServiceJson(const ViewSource& source, std::string_view service
   return out;
 }
 
-json::value CatalogServiceJson(const ViewSource& source, std::string_view service, const InstanceFilter& filter) {
+json::value CatalogServiceJson(const ViewSource& source, std::string_view service,
+                               const InstanceFilter& filter) {
   json::array out;
   for (const auto& [node, record] : source.catalog.InstancesOf(service)) {
     if (!NodeMatches(node->record, filter) || !TagsMatch(*record, filter)) continue;
@@ -160,7 +172,8 @@ json::value ServicesJson(const ViewSource& source, const InstanceFilter& filter)
   std::map<std::string, std::set<std::string>> tags;  // by the name as stored
   for (const auto& [key, node] : source.catalog.nodes()) {
     if (!NodeMatches(node.record, filter)) continue;
-    for (const auto& [id, service] : node.services) tags[service.name].insert(service.tags.begin(), service.tags.end());
+    for (const auto& [id, service] : node.services)
+      tags[service.name].insert(service.tags.begin(), service.tags.end());
   }
   json::object out;
   for (const auto& [name, list] : tags) out[name] = json::array(list.begin(), list.end());
@@ -170,14 +183,16 @@ json::value ServicesJson(const ViewSource& source, const InstanceFilter& filter)
 json::value NodesJson(const ViewSource& source, const InstanceFilter& filter) {
   json::array out;
   for (const auto& [key, node] : source.catalog.nodes()) {
-    if (NodeMatches(node.record, filter)) out.push_back(NodeRecordJson(node.record, source.datacenter));
+    if (NodeMatches(node.record, filter))
+      out.push_back(NodeRecordJson(node.record, source.datacenter));
   }
   return out;
 }
 
 json::value NodeJson(const ViewSource& source, std::string_view name, bool list) {
   const Catalog::Node* node = source.catalog.FindNode(name);
-  if (node == nullptr) return list ? json::value{{"Node", nullptr}, {"Services", nullptr}} : json::value(nullptr);
+  if (node == nullptr)
+    return list ? json::value{{"Node", nullptr}, {"Services", nullptr}} : json::value(nullptr);
   json::object by_id;
   json::array in_order;
   for (const auto& [id, service] : node->services) {
@@ -187,9 +202,11 @@ json::value NodeJson(const ViewSource& source, std::string_view name, bool list)
       by_id[id] = NodeServiceJson(service);
     }
   }
-  json::value services = list ? (in_order.empty() ? json::value(nullptr) : json::value(std::move(in_order)))
-                              : json::value(std::move(by_id));
-  return {{"Node", NodeRecordJson(node->record, source.datacenter)}, {"Services", std::move(services)}};
+  json::value services =
+      list ? (in_order.empty() ? json::value(nullptr) : json::value(std::move(in_order)))
+           : json::value(std::move(by_id));
+  return {{"Node", NodeRecordJson(node->record, source.datacenter)},
+          {"Services", std::move(services)}};
 }
 
 json::value ServiceChecksJson(const ViewSource& source, std::string_view service) {
@@ -197,7 +214,8 @@ json::value ServiceChecksJson(const ViewSource& source, std::string_view service
   const std::string wanted = Fold(service);
   for (const auto& [key, node] : source.catalog.nodes()) {
     for (const auto& [id, check] : node.checks) {
-      if (!check.service_id.empty() && Fold(check.service_name) == wanted) out.push_back(CheckJson(node, check, false));
+      if (!check.service_id.empty() && Fold(check.service_name) == wanted)
+        out.push_back(CheckJson(node, check, false));
     }
   }
   return out;
@@ -230,7 +248,8 @@ json::value AgentServiceJson(const ServiceRecord& service) {
   out["Meta"] = StringMap(service.meta, json::object());
   out["Port"] = service.port;
   out["Address"] = service.address;
-  if (!service.tagged_addresses.empty()) out["TaggedAddresses"] = TaggedJson(service.tagged_addresses);
+  if (!service.tagged_addresses.empty())
+    out["TaggedAddresses"] = TaggedJson(service.tagged_addresses);
   out["Weights"] = WeightsJson(service.weights);
   out["EnableTagOverride"] = service.enable_tag_override;
   return out;
@@ -239,7 +258,8 @@ json::value AgentServiceJson(const ServiceRecord& service) {
 json::value AgentServicesJson(const Catalog::Node& node) {
   json::object out;
   for (const auto& [id, service] : node.services) {
-    if (id != "consul") out[id] = AgentServiceJson(service);  // the server's own, unknown to the agent
+    if (id != "consul")
+      out[id] = AgentServiceJson(service);  // the server's own, unknown to the agent
   }
   return out;
 }
@@ -254,7 +274,8 @@ json::value AgentChecksJson(const Catalog::Node& node) {
 
 std::string ContentHash(const ServiceRecord& service) {
   uint64_t hash = 14695981039346656037u;  // FNV-1a
-  for (const char c : PrintJson(AgentServiceJson(service), false)) hash = (hash ^ static_cast<unsigned char>(c)) * 1099511628211u;
+  for (const char c : PrintJson(AgentServiceJson(service), false))
+    hash = (hash ^ static_cast<unsigned char>(c)) * 1099511628211u;
   return absl::StrFormat("%016x", hash);
 }
 

@@ -1,4 +1,5 @@
-// The documents clients see: Consul 1.8's shapes, member by member (docs/reference/catalog_api.md, "Shapes").
+// The documents clients see: Consul 1.8's shapes, member by member (docs/reference/catalog_api.md,
+// "Shapes").
 #pragma once
 
 #include <boost/json/value.hpp>
@@ -22,8 +23,10 @@ struct ViewSource {
   const std::string& datacenter;
 };
 
-boost::json::value HealthServiceJson(const ViewSource& source, std::string_view service, const InstanceFilter& filter);
-boost::json::value CatalogServiceJson(const ViewSource& source, std::string_view service, const InstanceFilter& filter);
+boost::json::value HealthServiceJson(const ViewSource& source, std::string_view service,
+                                     const InstanceFilter& filter);
+boost::json::value CatalogServiceJson(const ViewSource& source, std::string_view service,
+                                      const InstanceFilter& filter);
 boost::json::value ServicesJson(const ViewSource& source, const InstanceFilter& filter);
 boost::json::value NodesJson(const ViewSource& source, const InstanceFilter& filter);
 // `list`: as catalog/node-services has it.

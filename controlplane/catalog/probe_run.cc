@@ -1,13 +1,13 @@
 // HTTP through common/http's client, TCP by a bare connect (Consul 1.8: agent/checks/check.go).
 #include "controlplane/catalog/probe_run.h"
 
+#include <algorithm>
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/this_coro.hpp>
 #include <boost/asio/use_awaitable.hpp>
 #include <boost/beast/core/error.hpp>
 #include <boost/beast/core/tcp_stream.hpp>
-#include <algorithm>
 #include <utility>
 
 #include "absl/strings/ascii.h"
@@ -26,7 +26,8 @@ constexpr size_t kBodyBytesMax = 16u << 20;  // beyond, the check is critical; 4
 
 std::chrono::milliseconds TimeoutOf(const CheckSpec& spec) {
   if (spec.timeout.count() <= 0) return kTimeoutDefault;
-  return std::max(std::chrono::ceil<std::chrono::milliseconds>(spec.timeout), std::chrono::milliseconds(1));
+  return std::max(std::chrono::ceil<std::chrono::milliseconds>(spec.timeout),
+                  std::chrono::milliseconds(1));
 }
 
 // "http://host:port/path?query" as what to connect to and what to ask for.
@@ -38,13 +39,15 @@ SplitUrl Split(std::string_view url) {
   const size_t scheme = url.find("://");
   const size_t start = scheme == url.npos ? 0 : scheme + 3;
   const size_t path = url.find_first_of("/?#", start);
-  SplitUrl split{std::string(url.substr(0, path)), path == url.npos ? "/" : std::string(url.substr(path))};
+  SplitUrl split{std::string(url.substr(0, path)),
+                 path == url.npos ? "/" : std::string(url.substr(path))};
   split.target = split.target.substr(0, split.target.find('#'));
   if (split.target.empty() || split.target[0] != '/') split.target.insert(0, "/");
   return split;
 }
 
-http::ClientRequest RequestFor(const CheckSpec& spec, const std::string& method, const std::string& target) {
+http::ClientRequest RequestFor(const CheckSpec& spec, const std::string& method,
+                               const std::string& target) {
   http::ClientRequest request;
   request.method = method;
   request.target = target;
@@ -65,14 +68,17 @@ http::ClientRequest RequestFor(const CheckSpec& spec, const std::string& method,
 // What Go would have said of the failure.
 std::string GoNetError(const absl::Status& status, const http::Url& url) {
   const std::string message(status.message());
-  const std::string host = url.host.find(':') == std::string::npos ? url.host : "[" + url.host + "]";
+  const std::string host =
+      url.host.find(':') == std::string::npos ? url.host : "[" + url.host + "]";
   if (absl::IsDeadlineExceeded(status)) {
     return "context deadline exceeded (Client.Timeout exceeded while awaiting headers)";
   }
-  if (message.find("cannot resolve ") != std::string::npos) return "dial tcp: lookup " + url.host + ": no such host";
+  if (message.find("cannot resolve ") != std::string::npos)
+    return "dial tcp: lookup " + url.host + ": no such host";
   const size_t connect = message.find("cannot connect: ");
   if (connect == std::string::npos) return message;
-  return absl::StrCat("dial tcp ", host, ":", url.port, ": connect: ", absl::AsciiStrToLower(message.substr(connect + 16)));
+  return absl::StrCat("dial tcp ", host, ":", url.port,
+                      ": connect: ", absl::AsciiStrToLower(message.substr(connect + 16)));
 }
 
 std::string FailureText(const std::string& method, const std::string& url, const std::string& why) {
@@ -81,7 +87,8 @@ std::string FailureText(const std::string& method, const std::string& url, const
   return absl::StrCat(verb, " \"", url, "\": ", why);
 }
 
-ProbeVerdict Judge(const CheckSpec& spec, const std::string& method, const http::ClientResponse& response) {
+ProbeVerdict Judge(const CheckSpec& spec, const std::string& method,
+                   const http::ClientResponse& response) {
   const size_t limit = static_cast<size_t>(spec.output_bytes_max);
   const std::string& body = response.body;  // the end of a long one is kept
   const std::string shown = body.size() > limit ? body.substr(body.size() - limit) : body;
@@ -89,8 +96,8 @@ ProbeVerdict Judge(const CheckSpec& spec, const std::string& method, const http:
   verdict.status = response.status >= 200 && response.status <= 299 ? kStatusPassing
                    : response.status == 429                         ? kStatusWarning
                                                                     : kStatusCritical;
-  verdict.output =
-      absl::StrCat("HTTP ", method, " ", spec.http, ": ", response.status, " ", response.reason, " Output: ", shown);
+  verdict.output = absl::StrCat("HTTP ", method, " ", spec.http, ": ", response.status, " ",
+                                response.reason, " Output: ", shown);
   return verdict;
 }
 
@@ -114,11 +121,16 @@ asio::awaitable<ProbeVerdict> RunHttp(CheckSpec spec) {
     }
     http::Url target = *url;
     http::ClientRequest request = RequestFor(spec, method, split.target);
-    const absl::StatusOr<http::ClientResponse> response = co_await http::Fetch(std::move(target), std::move(request));
-    if (!response.ok()) co_return ProbeVerdict{kStatusCritical, FailureText(asked, at, GoNetError(response.status(), *url))};
+    const absl::StatusOr<http::ClientResponse> response =
+        co_await http::Fetch(std::move(target), std::move(request));
+    if (!response.ok())
+      co_return ProbeVerdict{kStatusCritical,
+                             FailureText(asked, at, GoNetError(response.status(), *url))};
     const std::string* location = response->Header("Location");
-    if (!IsRedirect(response->status) || location == nullptr) co_return Judge(spec, asked, *response);
-    if (redirects == kRedirectsMax) co_return ProbeVerdict{kStatusCritical, FailureText(asked, at, "stopped after 10 redirects")};
+    if (!IsRedirect(response->status) || location == nullptr)
+      co_return Judge(spec, asked, *response);
+    if (redirects == kRedirectsMax)
+      co_return ProbeVerdict{kStatusCritical, FailureText(asked, at, "stopped after 10 redirects")};
     at = ResolveLocation(at, *location);
     if (response->status <= 303 && method != "HEAD") {
       method = "GET";
@@ -130,24 +142,30 @@ asio::awaitable<ProbeVerdict> RunHttp(CheckSpec spec) {
 asio::awaitable<ProbeVerdict> RunTcp(CheckSpec spec) {
   const size_t colon = spec.tcp.rfind(':');
   if (colon == std::string::npos) {
-    co_return ProbeVerdict{kStatusCritical, absl::StrCat("dial tcp: address ", spec.tcp, ": missing port in address")};
+    co_return ProbeVerdict{
+        kStatusCritical, absl::StrCat("dial tcp: address ", spec.tcp, ": missing port in address")};
   }
   std::string host = spec.tcp.substr(0, colon);
   const std::string port = spec.tcp.substr(colon + 1);
-  if (host.size() > 1 && host.front() == '[' && host.back() == ']') host = host.substr(1, host.size() - 2);
+  if (host.size() > 1 && host.front() == '[' && host.back() == ']')
+    host = host.substr(1, host.size() - 2);
   const asio::any_io_executor executor = co_await asio::this_coro::executor;
   asio::ip::tcp::resolver resolver(executor);
   auto [resolve_error, endpoints] = co_await resolver.async_resolve(host, port, kNoThrow);
-  if (resolve_error) co_return ProbeVerdict{kStatusCritical, absl::StrCat("dial tcp: lookup ", host, ": no such host")};
+  if (resolve_error)
+    co_return ProbeVerdict{kStatusCritical,
+                           absl::StrCat("dial tcp: lookup ", host, ": no such host")};
   boost::beast::tcp_stream stream(executor);
   stream.expires_after(TimeoutOf(spec));
   auto [error, endpoint] = co_await stream.async_connect(endpoints, kNoThrow);
-  if (!error) co_return ProbeVerdict{kStatusPassing, absl::StrCat("TCP connect ", spec.tcp, ": Success")};
+  if (!error)
+    co_return ProbeVerdict{kStatusPassing, absl::StrCat("TCP connect ", spec.tcp, ": Success")};
   if (error == boost::beast::error::timeout) {
     co_return ProbeVerdict{kStatusCritical, absl::StrCat("dial tcp ", spec.tcp, ": i/o timeout")};
   }
-  co_return ProbeVerdict{kStatusCritical,
-                         absl::StrCat("dial tcp ", spec.tcp, ": connect: ", absl::AsciiStrToLower(error.message()))};
+  co_return ProbeVerdict{
+      kStatusCritical,
+      absl::StrCat("dial tcp ", spec.tcp, ": connect: ", absl::AsciiStrToLower(error.message()))};
 }
 
 }  // namespace
@@ -156,7 +174,8 @@ std::string ResolveLocation(std::string_view url, std::string_view location) {
   if (location.find("://") != location.npos) return std::string(location);
   const SplitUrl split = Split(url);
   if (location.substr(0, 2) == "//") return absl::StrCat("http:", std::string(location));
-  if (!location.empty() && location[0] == '/') return absl::StrCat(split.origin, std::string(location));
+  if (!location.empty() && location[0] == '/')
+    return absl::StrCat(split.origin, std::string(location));
   const std::string path = split.target.substr(0, split.target.find('?'));
   return absl::StrCat(split.origin, path.substr(0, path.rfind('/') + 1), std::string(location));
 }

@@ -1,4 +1,5 @@
-// One probe, start to verdict: the HTTP or TCP request of a check and Consul's words for how it went.
+// One probe, start to verdict: the HTTP or TCP request of a check and Consul's words for how it
+// went.
 #pragma once
 
 #include <boost/asio/awaitable.hpp>

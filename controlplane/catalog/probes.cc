@@ -42,7 +42,8 @@ struct Probes::Probe {
   }
 };
 
-Probes::Probes(asio::io_context& io, Result result) : io_(io), result_(std::make_shared<Result>(std::move(result))) {}
+Probes::Probes(asio::io_context& io, Result result)
+    : io_(io), result_(std::make_shared<Result>(std::move(result))) {}
 
 Probes::~Probes() {
   for (auto& [id, probe] : running_) probe->Stop();
@@ -65,7 +66,8 @@ void Probes::Follow(const Catalog::Node& node) {
     probe->spec = check.spec;
     probe->result = result_;
     running_[id] = probe;
-    asio::co_spawn(io_, Probe::Run(probe), asio::bind_cancellation_slot(probe->cancel.slot(), asio::detached));
+    asio::co_spawn(io_, Probe::Run(probe),
+                   asio::bind_cancellation_slot(probe->cancel.slot(), asio::detached));
   }
 }
 

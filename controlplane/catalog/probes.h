@@ -1,5 +1,6 @@
-// Runs the HTTP and TCP checks that clients registered through the API: one coroutine per check, on the io_context.
-// The first probe goes out at once (Consul waits a random share of the interval), then every interval.
+// Runs the HTTP and TCP checks that clients registered through the API: one coroutine per check, on
+// the io_context. The first probe goes out at once (Consul waits a random share of the interval),
+// then every interval.
 #pragma once
 
 #include <boost/asio/io_context.hpp>

@@ -17,7 +17,8 @@ absl::Status ParseBlocking(const Call& call, QueryOptions& options) {
     options.wait = *duration;
   }
   const std::string index = call.Get("index");
-  const bool digits = std::all_of(index.begin(), index.end(), [](char c) { return c >= '0' && c <= '9'; });
+  const bool digits =
+      std::all_of(index.begin(), index.end(), [](char c) { return c >= '0' && c <= '9'; });
   if (!index.empty() && (!digits || !absl::SimpleAtoi(index, &options.index))) {
     return absl::InvalidArgumentError("Invalid index");
   }
@@ -27,7 +28,8 @@ absl::Status ParseBlocking(const Call& call, QueryOptions& options) {
 absl::Status ParseFilters(const Call& call, InstanceFilter& filter) {
   if (!call.Get("filter").empty()) {
     return absl::InvalidArgumentError(
-        "?filter is not supported by Ringway's embedded catalog; use ?tag, ?passing or ?node-meta, or a Consul cluster");
+        "?filter is not supported by Ringway's embedded catalog; use ?tag, ?passing or ?node-meta, "
+        "or a Consul cluster");
   }
   if (call.Has("passing")) {
     const std::string value = call.Get("passing");
@@ -39,7 +41,8 @@ absl::Status ParseFilters(const Call& call, InstanceFilter& filter) {
     if (key == "tag") filter.tags.push_back(value);
     if (key != "node-meta") continue;
     const size_t colon = value.find(':');
-    filter.node_meta.emplace_back(value.substr(0, colon), colon == std::string::npos ? "" : value.substr(colon + 1));
+    filter.node_meta.emplace_back(value.substr(0, colon),
+                                  colon == std::string::npos ? "" : value.substr(colon + 1));
   }
   return absl::OkStatus();
 }
@@ -50,7 +53,8 @@ absl::StatusOr<QueryOptions> ParseQueryOptions(const Call& call, std::string_vie
   QueryOptions options;
   if (const absl::Status status = ParseBlocking(call, options); !status.ok()) return status;
   if (call.Has("stale") && call.Has("consistent")) {
-    return absl::InvalidArgumentError("Cannot specify ?stale with ?consistent, conflicting semantics.");
+    return absl::InvalidArgumentError(
+        "Cannot specify ?stale with ?consistent, conflicting semantics.");
   }
   if (call.Has("stale")) options.consistency = "stale";
   if (call.Has("consistent")) options.consistency = "consistent";

@@ -1,4 +1,5 @@
-// The query parameters all reads share: blocking, consistency, filters. Consul 1.8: agent/http.go, parseWait and friends.
+// The query parameters all reads share: blocking, consistency, filters. Consul 1.8: agent/http.go,
+// parseWait and friends.
 #pragma once
 
 #include <chrono>

@@ -11,9 +11,13 @@ namespace json = boost::json;
 namespace {
 
 // A missing member leaves the field as it is; a wrong one throws, which Decode turns into DataLoss.
-const json::value* Member(const json::value& in, const char* name) { return in.as_object().if_contains(name); }
+const json::value* Member(const json::value& in, const char* name) {
+  return in.as_object().if_contains(name);
+}
 
-std::string Text(const json::value& value) { return std::string(value.as_string().data(), value.as_string().size()); }
+std::string Text(const json::value& value) {
+  return std::string(value.as_string().data(), value.as_string().size());
+}
 
 void Get(const json::value& in, const char* name, std::string& out) {
   if (const json::value* value = Member(in, name)) out = Text(*value);
@@ -38,7 +42,8 @@ void Get(const json::value& in, const char* name, std::vector<std::string>& out)
 void Get(const json::value& in, const char* name, std::map<std::string, std::string>& out) {
   const json::value* map = Member(in, name);
   if (map == nullptr) return;
-  for (const auto& [key, item] : map->as_object()) out[std::string(key.data(), key.size())] = Text(item);
+  for (const auto& [key, item] : map->as_object())
+    out[std::string(key.data(), key.size())] = Text(item);
 }
 void Get(const json::value& in, const char* name, std::map<std::string, TaggedAddress>& out) {
   const json::value* map = Member(in, name);
@@ -49,7 +54,8 @@ void Get(const json::value& in, const char* name, std::map<std::string, TaggedAd
     Get(item, "port", address.port);
   }
 }
-void Get(const json::value& in, const char* name, std::map<std::string, std::vector<std::string>>& out) {
+void Get(const json::value& in, const char* name,
+         std::map<std::string, std::vector<std::string>>& out) {
   const json::value* map = Member(in, name);
   if (map == nullptr) return;
   for (const auto& [key, item] : map->as_object()) {
@@ -58,7 +64,9 @@ void Get(const json::value& in, const char* name, std::map<std::string, std::vec
   }
 }
 
-json::array ToJson(const std::vector<std::string>& list) { return json::array(list.begin(), list.end()); }
+json::array ToJson(const std::vector<std::string>& list) {
+  return json::array(list.begin(), list.end());
+}
 json::object ToJson(const std::map<std::string, std::string>& map) {
   json::object out;
   for (const auto& [key, value] : map) out[key] = value;
@@ -66,7 +74,8 @@ json::object ToJson(const std::map<std::string, std::string>& map) {
 }
 json::object ToJson(const std::map<std::string, TaggedAddress>& map) {
   json::object out;
-  for (const auto& [key, value] : map) out[key] = {{"address", value.address}, {"port", value.port}};
+  for (const auto& [key, value] : map)
+    out[key] = {{"address", value.address}, {"port", value.port}};
   return out;
 }
 json::object ToJson(const std::map<std::string, std::vector<std::string>>& map) {
@@ -205,8 +214,14 @@ std::string EncodeCheck(const CheckRecord& check) {
                                      {"modify_index", check.modify_index}});
 }
 
-absl::StatusOr<NodeRecord> DecodeNode(std::string_view text) { return Decode<NodeRecord>(text, ReadNode); }
-absl::StatusOr<ServiceRecord> DecodeService(std::string_view text) { return Decode<ServiceRecord>(text, ReadService); }
-absl::StatusOr<CheckRecord> DecodeCheck(std::string_view text) { return Decode<CheckRecord>(text, ReadCheck); }
+absl::StatusOr<NodeRecord> DecodeNode(std::string_view text) {
+  return Decode<NodeRecord>(text, ReadNode);
+}
+absl::StatusOr<ServiceRecord> DecodeService(std::string_view text) {
+  return Decode<ServiceRecord>(text, ReadService);
+}
+absl::StatusOr<CheckRecord> DecodeCheck(std::string_view text) {
+  return Decode<CheckRecord>(text, ReadCheck);
+}
 
 }  // namespace ringway::cp

@@ -1,4 +1,5 @@
-// The stored form of records: one JSON document per row of the database (store.h). Not what clients see.
+// The stored form of records: one JSON document per row of the database (store.h). Not what clients
+// see.
 #pragma once
 
 #include <string>

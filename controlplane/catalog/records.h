@@ -1,5 +1,5 @@
-// What the catalog stores: nodes, services and checks, as plain values. Field names follow Consul's documents; the JSON
-// forms are in json_views.h (for clients) and record_json.h (for the store).
+// What the catalog stores: nodes, services and checks, as plain values. Field names follow Consul's
+// documents; the JSON forms are in json_views.h (for clients) and record_json.h (for the store).
 #pragma once
 
 #include <chrono>
@@ -52,7 +52,8 @@ struct ServiceRecord {
   bool enable_tag_override = false;
   uint64_t create_index = 0;
   uint64_t modify_index = 0;
-  uint64_t generation = 0;  // index of the registration that created it or last changed address or port
+  uint64_t generation =
+      0;  // index of the registration that created it or last changed address or port
 };
 
 // How the agent finds a check's status. Durations of zero: not given.
@@ -84,7 +85,8 @@ struct CheckRecord {
   std::vector<std::string> service_tags;
   std::string type;  // ttl, http, tcp, maintenance, or empty
   CheckSpec spec;
-  std::string fresh_output;  // what the agent saw last; `output` follows with the next status or after 5 minutes
+  std::string fresh_output;  // what the agent saw last; `output` follows with the next status or
+                             // after 5 minutes
   uint64_t create_index = 0;
   uint64_t modify_index = 0;
 };

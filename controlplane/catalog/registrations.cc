@@ -1,4 +1,5 @@
-// The bodies of catalog/register and catalog/deregister (Consul 1.8: structs.RegisterRequest, DeregisterRequest).
+// The bodies of catalog/register and catalog/deregister (Consul 1.8: structs.RegisterRequest,
+// DeregisterRequest).
 #include <boost/json/array.hpp>
 #include <boost/json/object.hpp>
 
@@ -32,7 +33,8 @@ std::string DecodeNodeService(const json::value& document, ServiceRecord& servic
   go.String("ID", service.id).String("Service", service.name).String("Kind", service.kind);
   go.Strings("Tags", service.tags).String("Address", service.address).Int("Port", service.port);
   go.StringMap("Meta", service.meta).Bool("EnableTagOverride", service.enable_tag_override);
-  go.Any("TaggedAddresses", [&](const json::value& value) { return DecodeTagged(value, service.tagged_addresses); });
+  go.Any("TaggedAddresses",
+         [&](const json::value& value) { return DecodeTagged(value, service.tagged_addresses); });
   go.Any("Weights", [&](const json::value& value) {
     service.weights = Weights{0, 0};
     GoStruct weights("Weights.Service.Weights.");
@@ -46,9 +48,16 @@ std::string DecodeNodeService(const json::value& document, ServiceRecord& servic
 std::string DecodeHealthCheck(const json::value& document, CheckRecord& check) {
   std::string node;
   GoStruct go("HealthCheck.Check.");
-  go.String("Node", node).String("CheckID", check.id).String("Name", check.name).String("Status", check.status);
-  go.String("Notes", check.notes).String("Output", check.output).String("ServiceID", check.service_id);
-  go.String("ServiceName", check.service_name).Strings("ServiceTags", check.service_tags).String("Type", check.type);
+  go.String("Node", node)
+      .String("CheckID", check.id)
+      .String("Name", check.name)
+      .String("Status", check.status);
+  go.String("Notes", check.notes)
+      .String("Output", check.output)
+      .String("ServiceID", check.service_id);
+  go.String("ServiceName", check.service_name)
+      .Strings("ServiceTags", check.service_tags)
+      .String("Type", check.type);
   go.Ignore("Definition").Ignore("CreateIndex").Ignore("ModifyIndex");
   return go.Decode(document);
 }
@@ -67,11 +76,13 @@ absl::Status Complete(Registration& registration, bool has_address) {
   if (registration.service) {
     ServiceRecord& service = *registration.service;
     if (service.id.empty()) service.id = service.name;
-    if (service.name.empty() && !service.id.empty()) return absl::InternalError("Must provide service name with ID");
+    if (service.name.empty() && !service.id.empty())
+      return absl::InternalError("Must provide service name with ID");
     if (service.name.empty()) return absl::InternalError("Must provide service name");
     if (const absl::Status meta = ValidateMeta(service.meta); !meta.ok()) {
-      return absl::InternalError(absl::StrCat("failed inserting service: Invalid Service Meta for node ", node.name,
-                                              " and serviceID ", service.id, ": ", std::string(meta.message())));
+      return absl::InternalError(
+          absl::StrCat("failed inserting service: Invalid Service Meta for node ", node.name,
+                       " and serviceID ", service.id, ": ", std::string(meta.message())));
     }
     AddLiteralTaggedAddresses(service);
   }
@@ -79,7 +90,8 @@ absl::Status Complete(Registration& registration, bool has_address) {
     if (check.id.empty()) check.id = check.name;
     if (check.id.empty()) {
       return absl::InternalError(absl::StrCat(
-          "failed inserting check: failed inserting check: object missing primary index on node \"", node.name, "\""));
+          "failed inserting check: failed inserting check: object missing primary index on node \"",
+          node.name, "\""));
     }
     if (check.status.empty()) check.status = kStatusCritical;
     check.fresh_output = check.output;
@@ -96,7 +108,10 @@ absl::StatusOr<Registration> ParseRegistration(std::string_view body, std::strin
   NodeRecord& node = registration.node;
   std::string asked;
   GoStruct go("RegisterRequest.");
-  go.String("Datacenter", asked).String("ID", node.id).String("Node", node.name).String("Address", node.address);
+  go.String("Datacenter", asked)
+      .String("ID", node.id)
+      .String("Node", node.name)
+      .String("Address", node.address);
   go.StringMap("TaggedAddresses", node.tagged_addresses).StringMap("NodeMeta", node.meta);
   go.Bool("SkipNodeUpdate", registration.skip_node_update).Ignore("WriteRequest").Ignore("Token");
   go.Any("Service", [&](const json::value& value) {
@@ -108,7 +123,9 @@ absl::StatusOr<Registration> ParseRegistration(std::string_view body, std::strin
   go.Any("Checks", [&](const json::value& value) {
     if (!value.is_array()) return go.Mismatch(value, "Checks", "structs.HealthChecks");
     for (const json::value& item : value.get_array()) {
-      if (std::string fault = DecodeHealthCheck(item, registration.checks.emplace_back()); !fault.empty()) return fault;
+      if (std::string fault = DecodeHealthCheck(item, registration.checks.emplace_back());
+          !fault.empty())
+        return fault;
     }
     return std::string();
   });
@@ -119,14 +136,18 @@ absl::StatusOr<Registration> ParseRegistration(std::string_view body, std::strin
   return registration;
 }
 
-absl::StatusOr<CatalogDeregistration> ParseDeregistration(std::string_view body, std::string_view datacenter) {
+absl::StatusOr<CatalogDeregistration> ParseDeregistration(std::string_view body,
+                                                          std::string_view datacenter) {
   const auto document = ParseGoJson(body);
   if (!document.ok()) return document.status();
   CatalogDeregistration what;
   std::string asked, address;
   GoStruct go("DeregisterRequest.");
   go.String("Datacenter", asked).String("Node", what.node).String("Address", address);
-  go.String("ServiceID", what.service_id).String("CheckID", what.check_id).Ignore("WriteRequest").Ignore("Token");
+  go.String("ServiceID", what.service_id)
+      .String("CheckID", what.check_id)
+      .Ignore("WriteRequest")
+      .Ignore("Token");
   if (const std::string fault = go.Decode(*document); !fault.empty()) return Failed(fault);
   if (const absl::Status status = CheckDatacenter(asked, datacenter); !status.ok()) return status;
   if (what.node.empty()) return absl::InternalError("Must provide node");

@@ -21,8 +21,10 @@ constexpr char kSchema[] =
     "CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;"
     "CREATE TABLE named_indexes (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;"
     "CREATE TABLE nodes (node TEXT PRIMARY KEY, body TEXT NOT NULL) WITHOUT ROWID;"
-    "CREATE TABLE services (node TEXT, id TEXT, body TEXT NOT NULL, PRIMARY KEY (node, id)) WITHOUT ROWID;"
-    "CREATE TABLE checks (node TEXT, id TEXT, body TEXT NOT NULL, PRIMARY KEY (node, id)) WITHOUT ROWID;"
+    "CREATE TABLE services (node TEXT, id TEXT, body TEXT NOT NULL, PRIMARY KEY (node, id)) "
+    "WITHOUT ROWID;"
+    "CREATE TABLE checks (node TEXT, id TEXT, body TEXT NOT NULL, PRIMARY KEY (node, id)) WITHOUT "
+    "ROWID;"
     "INSERT INTO meta VALUES ('index', '1');";
 
 std::string RandomUuid() {
@@ -48,7 +50,9 @@ class Store::Statement {
   Statement& operator=(const Statement&) = delete;
 
   void Bind(int at, const std::string& text) {
-    if (ok()) result_ = sqlite3_bind_text(statement_, at, text.data(), static_cast<int>(text.size()), SQLITE_TRANSIENT);
+    if (ok())
+      result_ = sqlite3_bind_text(statement_, at, text.data(), static_cast<int>(text.size()),
+                                  SQLITE_TRANSIENT);
   }
   void Bind(int at, uint64_t number) {
     if (ok()) result_ = sqlite3_bind_int64(statement_, at, static_cast<sqlite3_int64>(number));
@@ -62,9 +66,12 @@ class Store::Statement {
   }
   std::string Text(int column) const {
     const auto* bytes = static_cast<const char*>(sqlite3_column_blob(statement_, column));
-    return std::string(bytes == nullptr ? "" : bytes, static_cast<size_t>(sqlite3_column_bytes(statement_, column)));
+    return std::string(bytes == nullptr ? "" : bytes,
+                       static_cast<size_t>(sqlite3_column_bytes(statement_, column)));
   }
-  uint64_t Number(int column) const { return static_cast<uint64_t>(sqlite3_column_int64(statement_, column)); }
+  uint64_t Number(int column) const {
+    return static_cast<uint64_t>(sqlite3_column_int64(statement_, column));
+  }
   bool ok() const { return result_ == SQLITE_OK; }
   bool done() const { return result_ == SQLITE_DONE; }
 
@@ -82,38 +89,45 @@ std::string Store::BootId() {
 
 absl::Status Store::Error(const std::string& doing) const {
   const int code = sqlite3_errcode(db_);
-  const std::string what = absl::StrCat("catalog database ", path_, ": ", doing, ": ", sqlite3_errmsg(db_));
+  const std::string what =
+      absl::StrCat("catalog database ", path_, ": ", doing, ": ", sqlite3_errmsg(db_));
   switch (code & 0xFF) {
     case SQLITE_CORRUPT:
     case SQLITE_NOTADB:
-      return absl::DataLossError(absl::StrCat(
-          "catalog database ", path_, " is damaged (", sqlite3_errmsg(db_),
-          "); it was left as it is. Restore it from a backup, or move it and its -wal file away and start again: "
-          "sidecars register their instances anew"));
+      return absl::DataLossError(absl::StrCat("catalog database ", path_, " is damaged (",
+                                              sqlite3_errmsg(db_),
+                                              "); it was left as it is. Restore it from a backup, "
+                                              "or move it and its -wal file away and start again: "
+                                              "sidecars register their instances anew"));
     case SQLITE_BUSY:
     case SQLITE_LOCKED:
-      return absl::FailedPreconditionError(
-          absl::StrCat("catalog database ", path_, " is in use by another process; stop that one, or give this one a data_dir of its own"));
+      return absl::FailedPreconditionError(absl::StrCat(
+          "catalog database ", path_,
+          " is in use by another process; stop that one, or give this one a data_dir of its own"));
     case SQLITE_FULL:
       return absl::ResourceExhaustedError(what);
     case SQLITE_CANTOPEN:
     case SQLITE_READONLY:
     case SQLITE_PERM:
-      return absl::PermissionDeniedError(absl::StrCat(what, " (may this user write to that folder?)"));
+      return absl::PermissionDeniedError(
+          absl::StrCat(what, " (may this user write to that folder?)"));
     default:
       return absl::InternalError(what);
   }
 }
 
 absl::Status Store::Run(const std::string& sql) {
-  if (sqlite3_exec(db_, sql.c_str(), nullptr, nullptr, nullptr) == SQLITE_OK) return absl::OkStatus();
+  if (sqlite3_exec(db_, sql.c_str(), nullptr, nullptr, nullptr) == SQLITE_OK)
+    return absl::OkStatus();
   return Error(sql.substr(0, sql.find_first_of(" (")));
 }
 
-absl::StatusOr<std::unique_ptr<Store>> Store::Open(const std::string& path, const std::string& boot_id) {
-  struct stat info {};
+absl::StatusOr<std::unique_ptr<Store>> Store::Open(const std::string& path,
+                                                   const std::string& boot_id) {
+  struct stat info{};
   const bool exists = stat(path.c_str(), &info) == 0 && info.st_size > 0;
-  // First look without being able to write: what is wrong with a file must not get worse by our finding out.
+  // First look without being able to write: what is wrong with a file must not get worse by our
+  // finding out.
   for (const bool writable : {false, true}) {
     if (!writable && !exists) continue;
     sqlite3* db = nullptr;
@@ -133,23 +147,26 @@ absl::Status Store::Inspect() {
   Statement check(db_, "PRAGMA quick_check(1)");
   if (!check.Step()) return Error("quick_check");
   if (const std::string verdict = check.Text(0); verdict != "ok") {
-    return absl::DataLossError(absl::StrCat(
-        "catalog database ", path_, " is damaged (", verdict,
-        "); it was left as it is. Restore it from a backup, or move it and its -wal file away and start again: "
-        "sidecars register their instances anew"));
+    return absl::DataLossError(absl::StrCat("catalog database ", path_, " is damaged (", verdict,
+                                            "); it was left as it is. Restore it from a backup, or "
+                                            "move it and its -wal file away and start again: "
+                                            "sidecars register their instances anew"));
   }
   Statement id(db_, "PRAGMA application_id");
   if (!id.Step()) return Error("application_id");
   if (id.Number(0) != kApplicationId) {
     return absl::FailedPreconditionError(
-        absl::StrCat(path_, " is a SQLite database, but not a Ringway catalog; it was left as it is. Choose another data_dir"));
+        absl::StrCat(path_,
+                     " is a SQLite database, but not a Ringway catalog; it was left as it is. "
+                     "Choose another data_dir"));
   }
   Statement version(db_, "PRAGMA user_version");
   if (!version.Step()) return Error("user_version");
   if (version.Number(0) == kSchemaVersion) return absl::OkStatus();
-  return absl::FailedPreconditionError(absl::StrCat("catalog database ", path_, " has schema version ", version.Number(0),
-                                                    ", this Ringway knows ", kSchemaVersion,
-                                                    "; it was left as it is. Start the Ringway that wrote it"));
+  return absl::FailedPreconditionError(
+      absl::StrCat("catalog database ", path_, " has schema version ", version.Number(0),
+                   ", this Ringway knows ", kSchemaVersion,
+                   "; it was left as it is. Start the Ringway that wrote it"));
 }
 
 absl::StatusOr<bool> Store::HasNoTables() {
@@ -159,13 +176,17 @@ absl::StatusOr<bool> Store::HasNoTables() {
 }
 
 absl::Status Store::Prepare(const std::string& boot_id) {
-  // The lock is kept for the life of the process: two control planes on one file would undo each other.
-  absl::Status status = Run("PRAGMA locking_mode=EXCLUSIVE; PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL; BEGIN IMMEDIATE");
+  // The lock is kept for the life of the process: two control planes on one file would undo each
+  // other.
+  absl::Status status =
+      Run("PRAGMA locking_mode=EXCLUSIVE; PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL; "
+          "BEGIN IMMEDIATE");
   if (!status.ok()) return status;
   const auto is_new = HasNoTables();
   if (!is_new.ok()) return is_new.status();
   if (*is_new) {
-    status = Run(absl::StrCat("PRAGMA application_id=", kApplicationId, "; PRAGMA user_version=", kSchemaVersion, "; ", kSchema));
+    status = Run(absl::StrCat("PRAGMA application_id=", kApplicationId,
+                              "; PRAGMA user_version=", kSchemaVersion, "; ", kSchema));
     if (status.ok()) status = SetMeta("node_id", RandomUuid());
   } else {
     const auto last_boot = Meta("boot_id");
@@ -207,8 +228,9 @@ absl::StatusOr<std::string> Store::NodeId() { return Meta("node_id"); }
 absl::Status Store::Load(Catalog& catalog) {
   std::map<std::string, Catalog::Node> nodes;
   const auto damaged = [this](const std::string& row, const absl::Status& why) {
-    return absl::DataLossError(absl::StrCat("catalog database ", path_, " is damaged (", row, ": ", std::string(why.message()),
-                                            "); it was left as it is. Move it away and start again"));
+    return absl::DataLossError(absl::StrCat(
+        "catalog database ", path_, " is damaged (", row, ": ", std::string(why.message()),
+        "); it was left as it is. Move it away and start again"));
   };
   Statement node_rows(db_, "SELECT node, body FROM nodes");
   while (node_rows.Step()) {
@@ -231,7 +253,8 @@ absl::Status Store::Load(Catalog& catalog) {
   std::map<std::string, uint64_t> indexes;
   Statement index_rows(db_, "SELECT name, value FROM named_indexes");
   while (index_rows.Step()) indexes[index_rows.Text(0)] = index_rows.Number(1);
-  if (!node_rows.done() || !service_rows.done() || !check_rows.done() || !index_rows.done()) return Error("read");
+  if (!node_rows.done() || !service_rows.done() || !check_rows.done() || !index_rows.done())
+    return Error("read");
   const auto index = Meta("index");
   if (!index.ok()) return index.status();
   std::vector<Catalog::Node> list;
@@ -252,25 +275,29 @@ absl::Status Store::Write(const Catalog& catalog, const Dirty& dirty) {
 absl::Status Store::WriteRows(const Catalog& catalog, const Dirty& dirty) {
   for (const std::string& key : dirty.nodes) {
     const Catalog::Node* node = catalog.FindNode(key);
-    const absl::Status status = Put("nodes", "", key, node == nullptr ? "" : EncodeNode(node->record));
+    const absl::Status status =
+        Put("nodes", "", key, node == nullptr ? "" : EncodeNode(node->record));
     if (!status.ok()) return status;
   }
   for (const auto& [key, id] : dirty.services) {
     const Catalog::Node* node = catalog.FindNode(key);
     const bool exists = node != nullptr && node->services.contains(id);
-    const absl::Status status = Put("services", key, id, exists ? EncodeService(node->services.at(id)) : "");
+    const absl::Status status =
+        Put("services", key, id, exists ? EncodeService(node->services.at(id)) : "");
     if (!status.ok()) return status;
   }
   for (const auto& [key, id] : dirty.checks) {
     const Catalog::Node* node = catalog.FindNode(key);
     const bool exists = node != nullptr && node->checks.contains(id);
-    const absl::Status status = Put("checks", key, id, exists ? EncodeCheck(node->checks.at(id)) : "");
+    const absl::Status status =
+        Put("checks", key, id, exists ? EncodeCheck(node->checks.at(id)) : "");
     if (!status.ok()) return status;
   }
   for (const std::string& name : dirty.indexes) {
     const auto found = catalog.named_indexes().find(name);
     const bool exists = found != catalog.named_indexes().end();
-    Statement write(db_, exists ? "INSERT OR REPLACE INTO named_indexes VALUES (?1, ?2)" : "DELETE FROM named_indexes WHERE name=?1");
+    Statement write(db_, exists ? "INSERT OR REPLACE INTO named_indexes VALUES (?1, ?2)"
+                                : "DELETE FROM named_indexes WHERE name=?1");
     write.Bind(1, name);
     if (exists) write.Bind(2, found->second);
     write.Step();
@@ -280,11 +307,13 @@ absl::Status Store::WriteRows(const Catalog& catalog, const Dirty& dirty) {
 }
 
 // Puts a row, or removes it when `body` is empty. `node` is empty for the nodes table itself.
-absl::Status Store::Put(const std::string& table, const std::string& node, const std::string& id, const std::string& body) {
+absl::Status Store::Put(const std::string& table, const std::string& node, const std::string& id,
+                        const std::string& body) {
   const bool is_node = table == "nodes";
-  const std::string sql =
-      body.empty() ? absl::StrCat("DELETE FROM ", table, " WHERE ", is_node ? "node=?2" : "node=?1 AND id=?2")
-                   : absl::StrCat("INSERT OR REPLACE INTO ", table, " VALUES (", is_node ? "?2, ?3)" : "?1, ?2, ?3)");
+  const std::string sql = body.empty() ? absl::StrCat("DELETE FROM ", table, " WHERE ",
+                                                      is_node ? "node=?2" : "node=?1 AND id=?2")
+                                       : absl::StrCat("INSERT OR REPLACE INTO ", table, " VALUES (",
+                                                      is_node ? "?2, ?3)" : "?1, ?2, ?3)");
   Statement write(db_, sql);
   if (!is_node) write.Bind(1, node);
   write.Bind(2, id);

@@ -32,7 +32,8 @@ struct Waiters::Entry {
   bool touched = false;
 };
 
-boost::asio::awaitable<bool> Waiters::Wait(std::shared_ptr<Waiters> self, std::vector<std::string> keys,
+boost::asio::awaitable<bool> Waiters::Wait(std::shared_ptr<Waiters> self,
+                                           std::vector<std::string> keys,
                                            std::chrono::steady_clock::time_point deadline) {
   Entry entry(std::move(self), std::move(keys));
   entry.timer.expires_at(deadline);

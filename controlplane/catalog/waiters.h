@@ -16,8 +16,10 @@ namespace ringway::cp {
 class Waiters {
  public:
   explicit Waiters(boost::asio::io_context& io) : io_(io) {}
-  // Held by the waiting coroutine through `self`, so that the list outlives every frame that is in it.
-  static boost::asio::awaitable<bool> Wait(std::shared_ptr<Waiters> self, std::vector<std::string> keys,
+  // Held by the waiting coroutine through `self`, so that the list outlives every frame that is in
+  // it.
+  static boost::asio::awaitable<bool> Wait(std::shared_ptr<Waiters> self,
+                                           std::vector<std::string> keys,
                                            std::chrono::steady_clock::time_point deadline);
   void Touch(const std::set<std::string>& keys);
   size_t size() const { return waiting_; }

@@ -1,5 +1,6 @@
-// The embedded catalog alone, for tests: its HTTP API on a free port of 127.0.0.1, which it prints; ends with SIGTERM.
-// Drain is answered as a control plane without dataplanes would: marked, and nothing in flight.
+// The embedded catalog alone, for tests: its HTTP API on a free port of 127.0.0.1, which it prints;
+// ends with SIGTERM. Drain is answered as a control plane without dataplanes would: marked, and
+// nothing in flight.
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/signal_set.hpp>
 #include <cstdio>
@@ -30,13 +31,15 @@ int main(int argc, char** argv) {
   server_options.bind = "127.0.0.1:0";
   server_options.drain = [&source](std::string service, std::string id, std::chrono::milliseconds)
       -> boost::asio::awaitable<absl::StatusOr<cp::DrainResult>> {
-    if (!source.SetDraining(service, id, true)) co_return absl::NotFoundError("unknown instance " + id);
+    if (!source.SetDraining(service, id, true))
+      co_return absl::NotFoundError("unknown instance " + id);
     cp::DrainResult result;
     result.drained = true;
     co_return result;
   };
   server_options.undrain = [&source](const std::string& service, const std::string& id) {
-    return source.SetDraining(service, id, false) ? absl::OkStatus() : absl::NotFoundError("unknown instance " + id);
+    return source.SetDraining(service, id, false) ? absl::OkStatus()
+                                                  : absl::NotFoundError("unknown instance " + id);
   };
   auto server = cp::CatalogServer::Listen(io, source, server_options);
   if (!server.ok()) {

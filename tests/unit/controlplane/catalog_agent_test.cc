@@ -1,4 +1,5 @@
-// The agent's rules with a clock of our own: TTLs, thresholds, held outputs, maintenance, reaping (consul.md sections 5 and 6).
+// The agent's rules with a clock of our own: TTLs, thresholds, held outputs, maintenance, reaping
+// (consul.md sections 5 and 6).
 #include <gtest/gtest.h>
 
 #include "controlplane/catalog/agent.h"
@@ -79,7 +80,8 @@ TEST_F(CatalogAgent, OutputAloneIsHeldBackFiveMinutes) {
 }
 
 TEST_F(CatalogAgent, FirstResultCountsAtOnceThenThresholds) {
-  Register(R"({"Name":"web","Check":{"CheckID":"c","TCP":"127.0.0.1:1","Interval":"1s","SuccessBeforePassing":3,"FailuresBeforeCritical":2}})");
+  Register(
+      R"({"Name":"web","Check":{"CheckID":"c","TCP":"127.0.0.1:1","Interval":"1s","SuccessBeforePassing":3,"FailuresBeforeCritical":2}})");
   const auto probe = [&](const char* status) {
     agent_->OnProbed("c", status, "", now_);
     return Check("c").status;
@@ -93,7 +95,8 @@ TEST_F(CatalogAgent, FirstResultCountsAtOnceThenThresholds) {
 }
 
 TEST_F(CatalogAgent, RemovesWhatStaysCritical) {
-  Register(R"({"Name":"web","Check":{"TTL":"2s","Status":"passing","DeregisterCriticalServiceAfter":"5s"}})");
+  Register(
+      R"({"Name":"web","Check":{"TTL":"2s","Status":"passing","DeregisterCriticalServiceAfter":"5s"}})");
   EXPECT_TRUE(agent_->Tick(now_ + seconds(2)).empty());
   EXPECT_TRUE(agent_->Tick(now_ + milliseconds(6999)).empty());
   EXPECT_EQ(agent_->Tick(now_ + seconds(7)), std::vector<std::string>{"web"});
@@ -130,9 +133,14 @@ TEST_F(CatalogAgent, ARestartGivesTtlChecksAWholeTtl) {
 }
 
 TEST_F(CatalogAgent, RefusesWhatItDoesNotRunInsteadOfIgnoringIt) {
-  EXPECT_EQ(ParseServiceDefinition(R"({"Name":"x","Check":{"Args":["a"],"Interval":"1s"}})").status().code(), absl::StatusCode::kInternal);
-  for (const char* body : {R"({"Name":"x","Check":{"GRPC":"a:1","Interval":"1s"}})", R"({"Name":"x","Check":{"AliasService":"y"}})",
-                           R"({"Name":"x","Check":{"HTTP":"https://a","Interval":"1s"}})", R"({"Name":"x","Connect":{"Native":true}})"}) {
+  EXPECT_EQ(ParseServiceDefinition(R"({"Name":"x","Check":{"Args":["a"],"Interval":"1s"}})")
+                .status()
+                .code(),
+            absl::StatusCode::kInternal);
+  for (const char* body : {R"({"Name":"x","Check":{"GRPC":"a:1","Interval":"1s"}})",
+                           R"({"Name":"x","Check":{"AliasService":"y"}})",
+                           R"({"Name":"x","Check":{"HTTP":"https://a","Interval":"1s"}})",
+                           R"({"Name":"x","Connect":{"Native":true}})"}) {
     const absl::Status status = ParseServiceDefinition(body).status();
     EXPECT_TRUE(absl::IsInvalidArgument(status)) << body;
     EXPECT_NE(status.message().find("not supported by Ringway"), absl::string_view::npos) << status;

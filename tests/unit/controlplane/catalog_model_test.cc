@@ -1,4 +1,5 @@
-// The catalog's index rules: which write moves which view, and whose watch it touches (consul.md section 1).
+// The catalog's index rules: which write moves which view, and whose watch it touches (consul.md
+// section 1).
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -51,7 +52,8 @@ class CatalogModel : public testing::Test {
   }
   // Runs `change`; would a reader blocked on this view have been woken and answered?
   template <typename Change>
-  bool Wakes(View (Catalog::*view)(std::string_view) const, const std::string& name, Change change) {
+  bool Wakes(View (Catalog::*view)(std::string_view) const, const std::string& name,
+             Change change) {
     const View before = (model_.*view)(name);
     model_.TakeTouched();
     change();
@@ -75,7 +77,8 @@ TEST_F(CatalogModel, AnotherServiceWakesNobodyElse) {
   Service("web");
   EXPECT_FALSE(Wakes(&Catalog::HealthServiceView, "web", [&] { Service("other"); }));
   EXPECT_FALSE(Wakes(&Catalog::HealthServiceView, "web", [&] { Check("c", "other", "critical"); }));
-  EXPECT_FALSE(Wakes(&Catalog::CatalogServiceView, "web", [&] { model_.DeregisterService("host", "other"); }));
+  EXPECT_FALSE(Wakes(&Catalog::CatalogServiceView, "web",
+                     [&] { model_.DeregisterService("host", "other"); }));
 }
 
 TEST_F(CatalogModel, OwnCheckWakesHealthButNotCatalog) {
@@ -111,7 +114,8 @@ TEST_F(CatalogModel, AbsentServiceAfterAnExtinctionWakesForExtinctionsAndItself)
   Service("web");
   model_.DeregisterService("host", "web");
   EXPECT_FALSE(Wakes(&Catalog::HealthServiceView, "none", [&] { Service("web"); }));
-  EXPECT_TRUE(Wakes(&Catalog::HealthServiceView, "none", [&] { model_.DeregisterService("host", "web"); }));
+  EXPECT_TRUE(
+      Wakes(&Catalog::HealthServiceView, "none", [&] { model_.DeregisterService("host", "web"); }));
   EXPECT_TRUE(Wakes(&Catalog::HealthServiceView, "none", [&] { Service("none"); }));
 }
 
@@ -203,7 +207,8 @@ TEST(GoDuration, ReadsWhatGoReads) {
   EXPECT_EQ(ParseGoDuration("0.01m"), nanoseconds(600'000'000));
   EXPECT_EQ(ParseGoDuration("-1.5h"), nanoseconds(-5'400'000'000'000));
   EXPECT_EQ(ParseGoDuration("0"), nanoseconds(0));
-  for (const char* wrong : {"", "5", "s", ".s", "1x", "1 s", "--1s", "9999999h"}) EXPECT_FALSE(ParseGoDuration(wrong)) << wrong;
+  for (const char* wrong : {"", "5", "s", ".s", "1x", "1 s", "--1s", "9999999h"})
+    EXPECT_FALSE(ParseGoDuration(wrong)) << wrong;
 }
 
 }  // namespace

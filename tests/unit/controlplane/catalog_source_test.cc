@@ -1,4 +1,5 @@
-// The embedded catalog as the resolver sees it: instances, generations, health, draining and calls on change.
+// The embedded catalog as the resolver sees it: instances, generations, health, draining and calls
+// on change.
 #include <gtest/gtest.h>
 
 #include <boost/asio/io_context.hpp>
@@ -57,7 +58,8 @@ class CatalogSource : public testing::Test {
 };
 
 TEST_F(CatalogSource, TellsInstancesWithTheWorstOfTheirChecks) {
-  Register(R"({"ID":"w1","Name":"web","Address":"10.1.1.1","Port":80,"Tags":["a"],"Weights":{"Passing":7,"Warning":3},"Check":{"TTL":"1h"}})");
+  Register(
+      R"({"ID":"w1","Name":"web","Address":"10.1.1.1","Port":80,"Tags":["a"],"Weights":{"Passing":7,"Warning":3},"Check":{"TTL":"1h"}})");
   Register(R"({"ID":"w2","Name":"web","Port":81})");
   std::vector<Instance> instances = catalog_->Instances("Web");
   ASSERT_EQ(instances.size(), 2u);

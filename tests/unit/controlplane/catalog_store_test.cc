@@ -1,4 +1,5 @@
-// What survives: restart, kill -9, a power cut's worth of lost writes, a damaged file, a file that is not ours.
+// What survives: restart, kill -9, a power cut's worth of lost writes, a damaged file, a file that
+// is not ours.
 #include <gtest/gtest.h>
 #include <sqlite3.h>
 #include <sys/wait.h>
@@ -45,7 +46,9 @@ class CatalogStore : public testing::Test {
     std::string error;
     EXPECT_TRUE(model.Register(std::move(registration), &error)) << error;
   }
-  static absl::Status Save(Store& store, Catalog& model) { return store.Write(model, model.TakeDirty()); }
+  static absl::Status Save(Store& store, Catalog& model) {
+    return store.Write(model, model.TakeDirty());
+  }
   std::string Bytes() const {
     std::ifstream file(path_, std::ios::binary);
     std::stringstream text;
@@ -157,12 +160,14 @@ TEST_F(CatalogStore, ForeignAndNewerDatabasesAreRefused) {
   ASSERT_EQ(sqlite3_exec(db, "PRAGMA user_version=99", nullptr, nullptr, nullptr), SQLITE_OK);
   sqlite3_close(db);
   const auto newer = Store::Open(path_, "boot");
-  EXPECT_NE(newer.status().message().find("schema version 99"), absl::string_view::npos) << newer.status();
+  EXPECT_NE(newer.status().message().find("schema version 99"), absl::string_view::npos)
+      << newer.status();
   ASSERT_EQ(sqlite3_open(path_.c_str(), &db), SQLITE_OK);
   ASSERT_EQ(sqlite3_exec(db, "PRAGMA application_id=5", nullptr, nullptr, nullptr), SQLITE_OK);
   sqlite3_close(db);
   const auto foreign = Store::Open(path_, "boot");
-  EXPECT_NE(foreign.status().message().find("not a Ringway catalog"), absl::string_view::npos) << foreign.status();
+  EXPECT_NE(foreign.status().message().find("not a Ringway catalog"), absl::string_view::npos)
+      << foreign.status();
 }
 
 }  // namespace
