@@ -196,6 +196,9 @@ void Worker<IoType>::RefuseRequest(Session& s, uint16_t status, Refusal refusal)
   }
   e->close_after = true;
   e->reply_status = status;
+  std::string_view head{io_.BufferData(s.in.group, s.in.id) + s.in_begin, s.in_end - s.in_begin};
+  while (head.starts_with('\r') || head.starts_with('\n')) head.remove_prefix(1);
+  e->head_only = head.starts_with("HEAD ");
   SendReply(*e);
 }
 
@@ -238,6 +241,7 @@ void Worker<IoType>::BeginExchange(Session& s, const RequestHead& head) {
   }
   ServiceOf(e).requests_total.Add();
   ServiceOf(e).exchanges_in_flight.Add();
+  WriteForwarded(e);
   ChooseEndpoint(e);
 }
 

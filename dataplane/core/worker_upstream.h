@@ -117,7 +117,6 @@ void Worker<IoType>::OnConnected(uint32_t slot, const Completion& c) {
 template <Io IoType>
 void Worker<IoType>::SendRequest(Exchange& e) {
   e.state = ExchangeState::kWaiting;
-  if (e.text_size == 0) WriteForwarded(e);
   char* data = io_.BufferData(e.request_buffer.group, e.request_buffer.id) + e.request_begin;
   Flow& flow = e.request;
   flow.slice_at = 0;
@@ -128,7 +127,7 @@ void Worker<IoType>::SendRequest(Exchange& e) {
   SubmitUpstreamSend(e);
 }
 
-// X-Forwarded-For is appended to what a trusted proxy sent, -Port and -Proto are set (where a trusted proxy forwards for
+// Once a request, when its listener is sure to be there. X-Forwarded-For is appended to what a trusted proxy sent, -Port and -Proto are set (where a trusted proxy forwards for
 // somebody, its own stay).
 template <Io IoType>
 void Worker<IoType>::WriteForwarded(Exchange& e) {
@@ -144,10 +143,9 @@ void Worker<IoType>::WriteForwarded(Exchange& e) {
   put("\r\n");
   if (e.head.forwarded_for.size == 0) {
     put("X-Forwarded-Port: ");
-    const ListenerEntry* listener = Listener(s);
     char digits[5];
     int count = 0;
-    for (uint32_t port = listener != nullptr ? listener->address.port : 0; port > 0 || count == 0; port /= 10) {
+    for (uint32_t port = Listener(s)->address.port; port > 0 || count == 0; port /= 10) {
       digits[count++] = static_cast<char>('0' + port % 10);
     }
     while (count > 0) *p++ = digits[--count];

@@ -297,6 +297,7 @@ void Client::Read() {
     most -= size;
     OnBytes(data, size);
     if (done_) return;
+    if (stream_ != nullptr) return Later(1);
     if (habit_ == Habit::kStallReading && read_ > habit_at_) return Misbehave();
   }
   if (network_[socket_].readable() > 0) return Later(random_.Skewed(1, pace_us_));
@@ -306,6 +307,7 @@ void Client::Read() {
 void Client::OnBytes(const char* data, size_t size) {
   while (size > 0) {
     if (stream_ != nullptr) return stream_->Accept(data, size);
+    if (deaf_) return;
     if (closing_ || waiting_.empty()) {
       Fail("client %u got %zu bytes nobody asked for: %.40s", number_, size, std::string(data, size).c_str());
     }
@@ -395,6 +397,8 @@ void Client::OnDone() {
              reader_.framing() == MessageReader::Framing::kUntilClose;
   if (!closing_ && !r.whole) Fail("request %u was answered before it was whole, and the connection stays", r.id);
   const bool invalid = invalid_sent_ && waiting_.size() == 1;
+  // The proxy had perhaps not even read "HEAD" when it gave up waiting for more.
+  deaf_ = reader_.status() == 408 && r.method == "HEAD";
   if (!closing_ && invalid) Fail("the connection stays after an invalid request");
   waiting_.pop_front();
   reader_.Start(true);
@@ -447,7 +451,7 @@ void Client::Misbehave() {
       invalid_last_ = false;
       return;
     default:
-      return;  // stalls
+      return network_.After(1, this);  // stalls
   }
 }
 

@@ -88,6 +88,7 @@ class Client : public Actor {
   uint64_t continue_deadline_ = 0;
   bool continued_ = false;
   MessageReader reader_;
+  bool deaf_ = false;
   bool closing_ = false;  // the last response said so
   std::unique_ptr<StreamEnd> stream_;
 };

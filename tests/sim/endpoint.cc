@@ -77,7 +77,8 @@ void EndpointConnection::Later(uint64_t us) {
 void EndpointConnection::Die(bool reset) {
   if (over_) return;
   over_ = true;
-  if (until_close_ && (!out_.empty() || stalled_)) reset = true;  // only RST tells that it is not whole
+  // Only RST tells that a body or a stream is not whole.
+  if ((until_close_ && (!out_.empty() || stalled_)) || (endpoint_.tcp && stream_ == nullptr)) reset = true;
   network_.trace.Say("endpoint %u: %s connection %u", endpoint_.number, reset ? "resets" : "closes", socket_);
   if (stream_ != nullptr) return stream_->Leave(reset);
   if (reset) network_.Reset(socket_);

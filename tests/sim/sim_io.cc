@@ -265,7 +265,7 @@ void SimIo::IssueClose(int fd, bool reset) {
   for (const Operation& o : pending_) {
     if (o.fd == fd && !file.listening) Fail("file %d closed with a %s in flight", fd, NameOf(o.tag.op));
   }
-  network_.trace.Say("io: %s file %d", reset ? "reset" : "close", fd);
+  network_.trace.Say("io: %s file %d, socket %d", reset ? "reset" : "close", fd, static_cast<int>(file.socket));
   if (file.listening) {
     network_.StopListening(fd);
     std::erase_if(pending_, [&](const Operation& o) { return o.fd == fd && Complete(o, -ECANCELED); });

@@ -102,7 +102,7 @@ void World::MakeServices() {
     s.upstream_idle_timeout_ms = static_cast<uint32_t>(random.Between(10, 3000));
     s.upstreams_idle_max = static_cast<uint32_t>(random.Skewed(0, 16));
     s.retries_max = static_cast<uint32_t>(ledger_.mood.calm ? 2 : random.Below(4));
-    ledger_.response_timeout_ms = std::min(ledger_.response_timeout_ms, s.response_timeout_ms);
+    ledger_.response_timeout_ms = std::min({ledger_.response_timeout_ms, s.response_timeout_ms, s.idle_timeout_ms});
     services_.push_back(std::move(service));
   }
 }
@@ -300,6 +300,8 @@ void World::ReplaceEndpoint() {
 void World::ChangeListener() {
   Listener& l = listeners_[network_.random.Below(listeners_.size())];
   if (l.present) {
+    // feed/ waits for one map before it makes the next; what a worker never saw it closes itself.
+    if (MapVersion() != version_) return;
     l.present = false;
     ledger_.listener_left = true;
     l.entry.sockets.clear();
@@ -362,9 +364,9 @@ void World::Run() {
     }
     if (steps > 2000000 || network_.now_us > begin + kRunUsMax + 400000000) {
       for (const auto& c : clients_) {
-        if (!c->done()) Fail("does not end: %s", c->Describe().c_str());
+        if (!c->done()) Fail("does not end in %llu turns: %s", static_cast<unsigned long long>(steps), c->Describe().c_str());
       }
-      Fail("does not end");
+      Fail("does not end after %llu turns", static_cast<unsigned long long>(steps));
     }
   }
   CheckEnd();
