@@ -1,0 +1,199 @@
+// The feed's client against a control plane made of a plain socket: hello, ack, refusal and its repair, delta, drain report.
+#include "dataplane/feed/feed_client.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/detached.hpp>
+#include <filesystem>
+
+#include "common/api/feed_frame.h"
+#include "common/api/feed_json.h"
+#include "dataplane/feed/address.h"
+#include "dataplane/feed/listener_sockets.h"
+#include "tests/unit/dataplane/feed/feed_test_support.h"
+
+namespace ringway::dp {
+namespace {
+
+namespace fs = std::filesystem;
+
+class FeedClientTest : public ::testing::Test {
+ protected:
+  FeedClientTest() {
+    std::string pattern = fs::temp_directory_path() / "ringway_feed_XXXXXX";
+    folder_ = mkdtemp(pattern.data());
+    listener_ = UniqueFd(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
+    sockaddr_un address{};
+    address.sun_family = AF_UNIX;
+    (folder_ / "feed.sock").string().copy(address.sun_path, sizeof(address.sun_path) - 1);
+    EXPECT_EQ(bind(listener_.get(), reinterpret_cast<sockaddr*>(&address), sizeof(address)), 0);
+    EXPECT_EQ(listen(listener_.get(), 4), 0);
+    std::vector<WorkerShared*> shared;
+    std::vector<WorkerPort> ports;
+    for (int i = 0; i < 2; ++i) {
+      shared_.push_back(std::make_unique<WorkerShared>());
+      takers_.push_back(std::make_unique<MapTaker>(*shared_[i]));
+      shared.push_back(shared_[i].get());
+      ports.push_back({shared_[i].get(), [taker = takers_[i].get()] { taker->Wake(); }});
+    }
+    builder_ = std::make_unique<MapBuilder>(shared);
+    publisher_ = std::make_unique<Publisher>(ports);
+    applier_ = std::make_unique<Applier>(io_, *builder_, *publisher_);
+    client_ = std::make_unique<FeedClient>(io_, (folder_ / "feed.sock").string(), *applier_, nullptr);
+    boost::asio::co_spawn(io_, client_->Run(), boost::asio::detached);
+    main_ = std::thread([this] { io_.run(); });
+  }
+  ~FeedClientTest() override {
+    io_.stop();
+    main_.join();
+    for (const auto& l : builder_->current().listeners) {
+      if (l == nullptr) continue;
+      for (const int fd : l->sockets) close(fd);
+    }
+    fs::remove_all(folder_);
+  }
+  void Accept() {
+    peer_ = UniqueFd(accept(listener_.get(), nullptr, nullptr));
+    timeval limit{20, 0};
+    setsockopt(peer_.get(), SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit));
+    frames_ = {};
+  }
+  void Send(const api::Message& message) {
+    const std::string frame = api::Frame(api::EncodeMessage(message));
+    ASSERT_EQ(send(peer_.get(), frame.data(), frame.size(), MSG_NOSIGNAL), static_cast<ssize_t>(frame.size()));
+  }
+  // The next message of this kind; others before it are passed over.
+  template <typename T>
+  T Next() {
+    for (;;) {
+      auto payload = frames_.Next();
+      if (payload.ok() && payload->has_value()) {
+        const auto message = api::DecodeMessage(**payload);
+        if (std::holds_alternative<T>(*message)) return std::get<T>(*message);
+        continue;
+      }
+      char bytes[4096];
+      const ssize_t n = recv(peer_.get(), bytes, sizeof(bytes), 0);
+      if (n <= 0) {
+        ADD_FAILURE() << "the dataplane said nothing more";
+        return T{};
+      }
+      frames_.Append(std::string_view(bytes, static_cast<size_t>(n)));
+    }
+  }
+
+  fs::path folder_;
+  UniqueFd listener_, peer_;
+  api::FrameReader frames_;
+  boost::asio::io_context io_{1};
+  std::vector<std::unique_ptr<WorkerShared>> shared_;
+  std::vector<std::unique_ptr<MapTaker>> takers_;
+  std::unique_ptr<MapBuilder> builder_;
+  std::unique_ptr<Publisher> publisher_;
+  std::unique_ptr<Applier> applier_;
+  std::unique_ptr<FeedClient> client_;
+  std::thread main_;
+};
+
+TEST_F(FeedClientTest, TakesASnapshotThenADeltaAndRemembersThemAcrossConnections) {
+  Accept();
+  const auto hello = Next<api::Hello>();
+  EXPECT_EQ(hello.version, 0u);
+  EXPECT_EQ(hello.workers, 2u);
+  EXPECT_EQ(hello.pid, getpid());
+  Send(WebSnapshot(7));
+  EXPECT_EQ(Next<api::Ack>().version, 7u);
+  EXPECT_TRUE(Next<api::Report>().draining.empty());
+  Send(api::Delta{"e", 7, 8, {{"web", {EndpointAt("c", 8003)}, {"a"}}}});
+  EXPECT_EQ(Next<api::Ack>().version, 8u);
+  for (const auto& shared : shared_) EXPECT_EQ(shared->map_version, 2u);
+  peer_ = UniqueFd();
+  Accept();
+  const auto again = Next<api::Hello>();
+  EXPECT_EQ(again.epoch, "e");
+  EXPECT_EQ(again.version, 8u);
+  EXPECT_EQ(Next<api::Ack>().version, 8u);
+}
+
+TEST_F(FeedClientTest, ADeltaThatDoesNotFitAsksForAWholeSnapshot) {
+  Accept();
+  Next<api::Hello>();
+  Send(WebSnapshot(7));
+  Next<api::Ack>();
+  Send(api::Delta{"e", 9, 10, {}});
+  Accept();
+  EXPECT_EQ(Next<api::Hello>().version, 0u);
+}
+
+TEST_F(FeedClientTest, RefusesInWordsAndGoesOnWithWhatRan) {
+  Accept();
+  Next<api::Hello>();
+  Send(WebSnapshot(1));
+  Next<api::Ack>();
+  api::Snapshot wrong = WebSnapshot(2);
+  wrong.services[1].endpoints[0].address = "nowhere";
+  Send(wrong);
+  const auto refusal = Next<api::Refuse>();
+  EXPECT_EQ(refusal.version, 2u);
+  EXPECT_THAT(refusal.reason, ::testing::HasSubstr("services[web].endpoints[a].address"));
+  // The next delta may start from what runs.
+  Send(api::Delta{"e", 1, 3, {}});
+  EXPECT_EQ(Next<api::Ack>().version, 3u);
+}
+
+TEST_F(FeedClientTest, AnAddressInUseIsTriedAgainAndAcknowledgedLate) {
+  UniqueFd taken(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  sockaddr_storage storage;
+  const socklen_t size = ToSockaddr(*ParseBind("127.0.0.1:0"), storage);
+  ASSERT_EQ(bind(taken.get(), reinterpret_cast<sockaddr*>(&storage), size), 0);
+  ASSERT_EQ(listen(taken.get(), 1), 0);
+  Accept();
+  Next<api::Hello>();
+  api::Snapshot snapshot = WebSnapshot(4);
+  snapshot.listeners[0].bind = SpellAddress(LocalAddress(taken.get()));
+  Send(snapshot);
+  EXPECT_THAT(Next<api::Refuse>().reason, ::testing::HasSubstr("Address already in use"));
+  taken = UniqueFd();
+  EXPECT_EQ(Next<api::Ack>().version, 4u);
+}
+
+TEST_F(FeedClientTest, ReportsWhatIsInFlightOnDrainingEndpointsUntilItIsZero) {
+  Accept();
+  Next<api::Hello>();
+  Send(WebSnapshot(1));
+  Next<api::Ack>();
+  for (const auto& shared : shared_) {
+    for (EndpointCounters& c : shared->counters.endpoints) c.exchanges_in_flight.Set(0);
+    for (EndpointHandle h = 0; h < 3; ++h) shared->counters.endpoints[h].exchanges_in_flight.Add(2);
+  }
+  api::Endpoint a = EndpointAt("a", 8001);
+  a.state = api::EndpointState::kDraining;
+  Send(api::Delta{"e", 1, 2, {{"web", {a}, {}}}});
+  EXPECT_EQ(Next<api::Ack>().version, 2u);
+  auto report = Next<api::Report>();
+  EXPECT_EQ(report.version, 2u);
+  ASSERT_EQ(report.draining.size(), 1u);
+  EXPECT_EQ(report.draining[0], (api::InFlight{"web", "a", 1, 4}));
+  for (EndpointHandle h = 0; h < 3; ++h) shared_[0]->counters.endpoints[h].exchanges_in_flight.Sub(2);
+  EXPECT_EQ(Next<api::Report>().draining[0].exchanges, 2u);
+  for (EndpointHandle h = 0; h < 3; ++h) shared_[1]->counters.endpoints[h].exchanges_in_flight.Sub(2);
+  EXPECT_EQ(Next<api::Report>().draining[0].exchanges, 0u);
+}
+
+TEST_F(FeedClientTest, GarbageIsRefusedAndTheConnectionHolds) {
+  Accept();
+  Next<api::Hello>();
+  const std::string frame = api::Frame("{\"type\":\"snapshot\",\"version\":\"x\"}");
+  ASSERT_GT(send(peer_.get(), frame.data(), frame.size(), MSG_NOSIGNAL), 0);
+  EXPECT_THAT(Next<api::Refuse>().reason, ::testing::HasSubstr("version: wanted"));
+  Send(WebSnapshot(1));
+  EXPECT_EQ(Next<api::Ack>().version, 1u);
+}
+
+}  // namespace
+}  // namespace ringway::dp
