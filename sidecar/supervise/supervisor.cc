@@ -7,13 +7,25 @@
 #include "common/log/log.h"
 
 namespace ringway::sidecar {
+namespace {
+
+// By priority; equal ones as they were. (Not std::stable_sort: libstdc++ 12's uses what it deprecates, and clang says so.)
+std::vector<Program> InStartOrder(std::vector<Program> programs) {
+  std::vector<Program> ordered;
+  for (Program& program : programs) {
+    const auto behind = std::upper_bound(ordered.begin(), ordered.end(), program.priority,
+                                         [](int priority, const Program& other) { return priority < other.priority; });
+    ordered.insert(behind, std::move(program));
+  }
+  return ordered;
+}
+
+}  // namespace
 
 Supervisor::Supervisor(boost::asio::io_context& io, Reaper& reaper, std::vector<Program> programs,
                        std::vector<std::pair<std::string, std::string>> environment, Events events)
     : events_(std::move(events)) {
-  std::stable_sort(programs.begin(), programs.end(),
-                   [](const Program& a, const Program& b) { return a.priority < b.priority; });
-  for (Program& program : programs) {
+  for (Program& program : InStartOrder(std::move(programs))) {
     auto managed = std::make_unique<ManagedProgram>(io, reaper, std::move(program), environment);
     ManagedProgram& it = *managed;
     const std::string name = it.program().name;
