@@ -13,12 +13,17 @@ struct NamedBind {
 };
 
 void CheckPorts(Diagnostics& diagnostics, const Config& config) {
-  std::vector<NamedBind> binds = {{"catalog.listen", config.catalog.listen}, {"stats.bind", config.stats.bind}};
+  std::vector<NamedBind> all = {{"catalog.listen", config.catalog.listen}, {"stats.bind", config.stats.bind}};
   for (size_t i = 0; i < config.listeners.size(); ++i) {
-    binds.push_back({JoinPath("listeners", i) + ".bind", config.listeners[i].bind});
+    all.push_back({JoinPath("listeners", i) + ".bind", config.listeners[i].bind});
   }
   // Defaults first, so that the complaint stands at what the file says.
-  std::stable_partition(binds.begin(), binds.end(), [&](const NamedBind& bind) { return !diagnostics.Given(bind.path); });
+  std::vector<NamedBind> binds;
+  for (const bool given : {false, true}) {
+    for (const NamedBind& bind : all) {
+      if (diagnostics.Given(bind.path) == given) binds.push_back(bind);
+    }
+  }
   for (size_t i = 0; i < binds.size(); ++i) {
     for (size_t j = 0; j < i; ++j) {
       if (!BindsClash(binds[i].bind, binds[j].bind)) continue;

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <numeric>
+#include <tuple>
 
 namespace ringway::cp {
 namespace {
@@ -28,12 +29,12 @@ size_t EditDistance(std::string_view a, std::string_view b) {
 void Diagnostics::Add(std::vector<Finding>& to, Position position, std::string_view path, std::string_view message) const {
   std::string text = file_ + ":" + std::to_string(position.line) + ":" + std::to_string(position.column) + " ";
   text.append(path.empty() ? "(file)" : path).append(": ").append(message);
-  to.push_back({position, std::move(text)});
+  to.push_back({position, to.size(), std::move(text)});
 }
 
 std::vector<std::string> Diagnostics::Lines(std::vector<Finding> findings) {
-  std::stable_sort(findings.begin(), findings.end(), [](const Finding& a, const Finding& b) {
-    return std::pair(a.position.line, a.position.column) < std::pair(b.position.line, b.position.column);
+  std::sort(findings.begin(), findings.end(), [](const Finding& a, const Finding& b) {
+    return std::tuple(a.position.line, a.position.column, a.order) < std::tuple(b.position.line, b.position.column, b.order);
   });
   std::vector<std::string> lines;
   for (Finding& finding : findings) lines.push_back(std::move(finding.text));

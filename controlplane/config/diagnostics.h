@@ -29,6 +29,7 @@ class Diagnostics {
  private:
   struct Finding {
     Position position;
+    size_t order;  // found first, shown first
     std::string text;
   };
   void Add(std::vector<Finding>& to, Position position, std::string_view path, std::string_view message) const;
