@@ -94,9 +94,13 @@ std::string FeedSection(const FeedStats& f) {
   return out + "</div></section>";
 }
 
+// A leading dot marks a column of text.
 std::string HeadRow(std::initializer_list<const char*> names) {
   std::string out = "<div class=\"scroll\"><table><thead><tr>";
-  for (const char* name : names) absl::StrAppend(&out, "<th>", name, "</th>");
+  for (const char* name : names) {
+    const bool text = *name == '.';
+    absl::StrAppend(&out, text ? "<th class=\"text\">" : "<th>", name + (text ? 1 : 0), "</th>");
+  }
   return out + "</tr></thead><tbody>";
 }
 constexpr const char* kTableEnd = "</tbody></table></div>";
@@ -109,13 +113,13 @@ std::string ClassCells(const std::string& key, const Responses& responses) {
 
 std::string ListenerSection(const StatsModel& m) {
   std::string out = "<section><h2>Listeners</h2>";
-  out += HeadRow({"name", "address", "sessions now", "sessions", "requests", "req/s", "max", "in", "out", "2xx", "3xx", "4xx",
+  out += HeadRow({"name", ".address", "sessions now", "sessions", "requests", "req/s", "max", "in", "out", "2xx", "3xx", "4xx",
                   "5xx", "refused"});
   for (size_t i = 0; i < m.listeners.size(); ++i) {
     const ListenerStats& l = m.listeners[i];
     const std::string k = absl::StrCat("listeners/", i, "/");
     absl::StrAppend(&out, "<tr><td><b>", HtmlEscaped(l.name), "</b> <span class=\"dim\">", HtmlEscaped(l.protocol),
-                    "</span></td><td>", HtmlEscaped(l.bind), "</td>");
+                    "</span></td><td class=\"text\">", HtmlEscaped(l.bind), "</td>");
     out += Number(k + "sessions_open", l.sessions_open) + Number(k + "sessions", l.sessions) +
            Number(k + "requests", l.requests) + Number(k + "rate", l.rate) + Number(k + "rate_max", l.rate_max) +
            Size(k + "bytes_received", l.bytes_received) + Size(k + "bytes_sent", l.bytes_sent) +
@@ -128,14 +132,15 @@ std::string ListenerSection(const StatsModel& m) {
 std::string EndpointRow(const EndpointStats& e, const std::string& k) {
   std::string out = absl::StrCat("<tr><td title=\"generation ", e.generation, "\">", HtmlEscaped(e.id), "</td><td class=\"text\">",
                                  HtmlEscaped(e.address), "</td><td class=\"text\">",
-                                 Badge(StateKind(e.state), e.state), "</td>");
+                                 Badge(StateKind(e.state), e.state), "</td><td class=\"reason\">", HtmlEscaped(e.reason),
+                                 "</td>");
   out += Number(k + "weight", e.weight) + Number(k + "in_flight", e.in_flight) + Number(k + "exchanges", e.exchanges) +
          Number(k + "rate", e.rate) + Size(k + "bytes_sent", e.bytes_sent) + Size(k + "bytes_received", e.bytes_received) +
          ClassCells(k.substr(0, k.size() - 1), e.responses) + Number(k + "connect_failures", e.connect_failures) +
          Number(k + "failures", e.failures) + Number(k + "response_timeouts", e.response_timeouts) +
          Number(k + "moved", e.moved) + Time(k + "response_time_ms", static_cast<double>(e.response_time_us_ewma) / 1000) +
          Number(k + "upstreams_open", e.upstreams_open) + Number(k + "upstreams_idle", e.upstreams_idle);
-  return absl::StrCat(out, "<td class=\"reason\">", HtmlEscaped(e.reason), "</td></tr>");
+  return out + "</tr>";
 }
 
 std::string ServiceSection(const ServiceStats& s, size_t index) {
@@ -157,12 +162,12 @@ std::string ServiceSection(const ServiceStats& s, size_t index) {
          number("5xx", "responses/5xx", s.responses[5]) + number("failed", "failed", s.failed) +
          number("no endpoint", "no_endpoint", s.no_endpoint) + number("retries", "retries", s.retries) +
          number("client aborts", "client_aborts", s.client_aborts) + "</div>";
-  out += HeadRow({"endpoint", "address", "state", "weight", "in flight", "exchanges", "req/s", "sent", "received", "2xx", "3xx",
-                  "4xx", "5xx", "connect failed", "failed", "timed out", "moved on", "response", "conns", "idle", "reason"});
+  if (s.endpoints.empty()) return out + "<p class=\"dim\">no endpoints: nobody can be served</p></section>";
+  out += HeadRow({"endpoint", ".address", ".state", ".reason", "weight", "in flight", "exchanges", "req/s", "sent", "received", "2xx", "3xx",
+                  "4xx", "5xx", "connect failed", "failed", "timed out", "moved on", "response", "conns", "idle"});
   for (size_t i = 0; i < s.endpoints.size(); ++i) {
     out += EndpointRow(s.endpoints[i], absl::StrCat(k, "endpoints/", i, "/"));
   }
-  if (s.endpoints.empty()) out += "<tr><td>no endpoints: requests are answered 503</td></tr>";
   return out + kTableEnd + "</section>";
 }
 

@@ -22,7 +22,7 @@ table{border-collapse:collapse;width:100%;font-variant-numeric:tabular-nums}
 th,td{padding:4px 8px;text-align:right;white-space:nowrap;border-top:1px solid var(--line)}
 thead th{border-top:0;color:var(--dim);font-weight:600;font-size:12px}
 th:first-child,td:first-child,.text{text-align:left}
-td.reason{white-space:normal;min-width:12em;text-align:left;color:var(--dim)}
+td.reason{white-space:normal;max-width:26em;text-align:left;color:var(--dim);font-size:12px}
 .facts{display:flex;flex-wrap:wrap;gap:6px 26px;margin:0 0 10px}
 .facts div span{display:block;color:var(--dim);font-size:12px}
 .facts div b{font-variant-numeric:tabular-nums;font-weight:600}
@@ -43,15 +43,16 @@ m:v=>v.toFixed(v<10?2:v<100?1:0)+' ms',
 d:v=>{let s=Math.floor(v/1000);const d=Math.floor(s/86400),h=Math.floor(s/3600)%24,m=Math.floor(s/60)%60;s%=60;
 return d?d+' d '+h+' h':h?h+' h '+m+' min':m?m+' min '+s+' s':s+' s'},
 t:v=>v};
+// location.origin: a page opened as http://user:password@host must not pass the credentials on to fetch, which refuses them.
 const at=(o,path)=>path.split('/').reduce((x,k)=>x==null?x:x[k],o);
 let layout=document.querySelector('main').dataset.layout;
 async function refresh(){
  try{
-  const r=await fetch('/stats.json',{cache:'no-store'});
+  const r=await fetch(location.origin+'/stats.json',{cache:'no-store'});
   if(!r.ok)throw r.status;
   const s=await r.json();
   if(s.layout!==layout){
-   const p=await fetch(location.pathname,{cache:'no-store'});
+   const p=await fetch(location.origin+location.pathname,{cache:'no-store'});
    if(!p.ok)throw p.status;
    const d=new DOMParser().parseFromString(await p.text(),'text/html');
    document.querySelector('main').replaceWith(d.querySelector('main'));

@@ -1,0 +1,47 @@
+// A model with names that every output format has to escape.
+#pragma once
+
+#include "dataplane/stats/model.h"
+
+namespace ringway::dp {
+
+inline constexpr const char* kNasty = "a<b>&\"'\\,\n";
+
+inline StatsModel SampleModel() {
+  EndpointStats endpoint;
+  endpoint.id = kNasty;
+  endpoint.address = "127.0.0.1:80";
+  endpoint.state = "ready";
+  endpoint.reason = "<script>alert(1)</script>";
+  endpoint.exchanges = 1234567;
+  endpoint.bytes_received = 3 << 20;
+  endpoint.connect_failures = 5;
+  EndpointStats down;
+  down.id = "n/down";
+  down.address = "127.0.0.1:81";
+  down.state = "down";
+  ServiceStats service;
+  service.name = "web";
+  service.balance = "round_robin";
+  service.requests = 99;
+  service.latency[10] = 90;  // 1.024 to 2.048 ms
+  service.latency[20] = 10;  // 1.05 to 2.1 s
+  service.latency_sum_us = 100 * 2000;
+  service.endpoints = {endpoint, down};
+  ListenerStats listener;
+  listener.name = kNasty;
+  listener.bind = "0.0.0.0:80";
+  listener.protocol = "http";
+  listener.requests = 100;
+  listener.refused[0] = 3;
+  StatsModel model;
+  model.version = "1.2.3";
+  model.ready = true;
+  model.listeners = {listener};
+  model.services = {service};
+  model.workers.resize(2);
+  model.workers[1].limits[2] = 4;
+  return model;
+}
+
+}  // namespace ringway::dp
