@@ -27,7 +27,11 @@ class Instance:
         log = open(os.path.join(self.dir, "sidecar.log"), "ab")
         command = [paths.program("ringway-sidecar"), "-config-dir", os.path.join(self.dir, "consul.d"), "--",
                    paths.apache(), "-DFOREGROUND", "-f", os.path.join(self.dir, "apache.conf")]
-        environment = dict(os.environ, RINGWAY_CATALOG=self.catalog_url, RINGWAY_INSTANCE=self.name)
+        # PHP keeps long request bodies in files, as Apache's user.
+        scratch = os.path.join(self.dir, "tmp")
+        os.makedirs(scratch, exist_ok=True)
+        os.chmod(scratch, 0o1777)
+        environment = dict(os.environ, TMPDIR=scratch, RINGWAY_CATALOG=self.catalog_url, RINGWAY_INSTANCE=self.name)
         self.started_at = time.time()
         # A session of its own: Ctrl-C in the terminal reaches the demo alone, which stops things in order.
         self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=environment,
