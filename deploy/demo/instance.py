@@ -81,7 +81,7 @@ class Instance:
     def _write_service(self):
         service = {"service": {"name": "web", "address": "127.0.0.1", "port": self.port,
                                "checks": [{"name": "Apache answers", "http": f"http://127.0.0.1:{self.port}/",
-                                           "interval": "1s", "timeout": "1s"}]},
+                                           "interval": "1s", "timeout": "2s", "failures_before_critical": 3}]},
                    "leave_on_terminate": True}
         with open(os.path.join(self.dir, "consul.d", "web.json"), "w") as out:
             json.dump(service, out, indent=2)
