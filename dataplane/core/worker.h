@@ -63,6 +63,11 @@ class Worker {
     uint64_t resume_us = 0;
   };
 
+  struct HeldSocket {
+    ListenerHandle listener;
+    int fd;
+  };
+
   void Dispatch(const Completion& c);
 
   // worker_accept.h
@@ -74,6 +79,8 @@ class Worker {
   void ResumeAccepting();
   void OnAccepted(const Completion& c);
   void OpenSession(ListenerHandle handle, int fd);
+  void HoldAccepted(ListenerHandle handle, int fd);
+  void OpenHeld();
   void BeginStop();
   bool FinishStop();
 
@@ -145,7 +152,7 @@ class Worker {
   void OnDeadline(uint32_t timer);
   void OnSessionDeadline(Session& s);
   void OnExchangeDeadline(Session& s, Exchange& e);
-  void EndSession(Session& s, bool linger);
+  void EndSession(Session& s);
   void CloseSession(Session& s);
   void TryFreeSession(Session& s);
   void MarkCut(Session& s, const Exchange& e);
@@ -216,6 +223,12 @@ class Worker {
   Socket& ParkedSocket(uint32_t key);
 
   uint32_t accepts_ = 0;      // in flight, those of listeners that are gone included
+  // Sockets accepted while all session slots were taken, oldest first.
+  static constexpr uint32_t kHeldMax = 1024;
+  std::array<HeldSocket, kHeldMax> held_;
+  uint32_t held_first_ = 0;
+  uint32_t held_count_ = 0;
+
   bool accept_idle_ = false;  // a listener is not accepting and should again
   bool stopping_ = false;
   uint64_t stop_deadline_us_ = 0;

@@ -64,6 +64,7 @@ void Worker<IoType>::PauseAccepting(Limit limit) {
 
 template <Io IoType>
 void Worker<IoType>::ResumeAccepting() {
+  OpenHeld();
   if (stopping_ || sessions_.in_use() == sessions_.capacity()) return;
   accept_idle_ = false;
   for (ListenerHandle handle = 0; handle < kListenersMax; ++handle) {
@@ -100,11 +101,9 @@ void Worker<IoType>::OnAccepted(const Completion& c) {
 template <Io IoType>
 void Worker<IoType>::OpenSession(ListenerHandle handle, int fd) {
   IpAddress peer;
+  if (sessions_.in_use() == sessions_.capacity()) return HoldAccepted(handle, fd);
   const uint32_t slot = io_.PeerOf(fd, peer) ? sessions_.Allocate() : kNoSlot;
-  if (slot == kNoSlot) {
-    if (sessions_.in_use() == sessions_.capacity()) CountLimit(Limit::kSessions);
-    return io_.Close(fd);
-  }
+  if (slot == kNoSlot) return io_.Close(fd);
   Session& s = sessions_[slot];
   const ListenerEntry& listener = *listeners_[handle].entry;
   s.fd = fd;
@@ -122,14 +121,37 @@ void Worker<IoType>::OpenSession(ListenerHandle handle, int fd) {
   ArmClientRecv(s);
 }
 
+// Accepted before the pause took hold: it waits here as it would have in the backlog.
+template <Io IoType>
+void Worker<IoType>::HoldAccepted(ListenerHandle handle, int fd) {
+  if (held_count_ == kHeldMax) {
+    CountLimit(Limit::kSessions);
+    return io_.Close(fd);
+  }
+  held_[(held_first_ + held_count_++) % kHeldMax] = {handle, fd};
+  accept_idle_ = true;
+}
+
+template <Io IoType>
+void Worker<IoType>::OpenHeld() {
+  while (held_count_ > 0 && (stopping_ || sessions_.in_use() < sessions_.capacity())) {
+    const HeldSocket held = held_[held_first_];
+    held_first_ = (held_first_ + 1) % kHeldMax;
+    --held_count_;
+    if (stopping_ || listeners_[held.listener].entry == nullptr) io_.Close(held.fd);
+    else OpenSession(held.listener, held.fd);
+  }
+}
+
 template <Io IoType>
 void Worker<IoType>::BeginStop() {
   stopping_ = true;
+  OpenHeld();
   stop_deadline_us_ = io_.NowUs() + uint64_t{shared_.stop_timeout_ms.load()} * 1000;
   for (ListenerHandle handle = 0; handle < kListenersMax; ++handle) StopListening(handle);
   for (uint32_t slot = 0; slot < sessions_.high_water(); ++slot) {
     Session& s = sessions_[slot];
-    if (s.fd >= 0 && s.state == SessionState::kIdle) CloseSession(s);
+    if (s.fd >= 0 && s.state == SessionState::kIdle) EndSession(s);
   }
   for (uint32_t slot = 0; slot < upstreams_.high_water(); ++slot) {
     Upstream& u = upstreams_[slot];

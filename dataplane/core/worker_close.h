@@ -135,11 +135,11 @@ void Worker<IoType>::OnExchangeDeadline(Session& s, Exchange& e) {
   }
 }
 
-// After the last response. With `linger` the client may still be sending: closing now would make the kernel send RST, and
-// that could overtake the response.
+// After the last response. The client may still be sending, or have pipelined more than we have read: closing now would make
+// the kernel send RST, and that could overtake the response (RFC 9112 section 9.6).
 template <Io IoType>
-void Worker<IoType>::EndSession(Session& s, bool linger) {
-  if (!linger || s.input_ended) return CloseSession(s);
+void Worker<IoType>::EndSession(Session& s) {
+  if (s.input_ended) return CloseSession(s);
   io_.Shutdown(s.fd);
   s.state = SessionState::kLinger;
   if (!s.receiving) ReturnBuffer(s.in);

@@ -127,7 +127,7 @@ void Worker<IoType>::OnClientGone(Session& s) {
 template <Io IoType>
 void Worker<IoType>::NextRequest(Session& s) {
   const ListenerEntry* listener = Listener(s);
-  if (listener == nullptr || stopping_) return EndSession(s, false);
+  if (listener == nullptr || stopping_) return EndSession(s);
   s.state = SessionState::kIdle;
   s.fresh = false;
   if (s.in.held()) {

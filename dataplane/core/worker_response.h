@@ -331,10 +331,9 @@ void Worker<IoType>::CountResponse(Exchange& e, uint16_t status) {
 template <Io IoType>
 void Worker<IoType>::Finish(Exchange& e) {
   Session& s = SessionOf(e);
-  const bool request_whole = e.request.received_all;
   const bool close = e.close_after || s.input_ended;
   FreeExchange(e);
-  if (close) return EndSession(s, !request_whole || s.in.held());
+  if (close) return EndSession(s);
   NextRequest(s);
 }
 
