@@ -131,9 +131,7 @@ class Failure(unittest.TestCase):
             self.assertEqual(sock.recv(1), b"")
 
     def test_at_the_session_limit_connections_wait(self):
-        self.start(answering(OK), snapshot={"sessions_max": 0})
-        self.proxy.stop()
-        self.proxy = Proxy(self.endpoints, snapshot={"sessions_max": 8})
+        self.start(answering(OK), snapshot={"sessions_max": 8})
         held = [self.proxy.connect() for _ in range(8)]
         for sock in held:
             sock.sendall(GET)
