@@ -62,10 +62,11 @@ ListenerEntry MapBuilder::MakeListener(const api::Listener& listener, ListenerHa
   entry.protocol = listener.protocol == api::Protocol::kTcp ? Protocol::kTcp : Protocol::kHttp;
   entry.address = *ParseBind(listener.bind);
   for (const api::Route& route : listener.routes) {
-    entry.routes.push_back({absl::AsciiStrToLower(route.host), route.path,
-                            directory_.services.at(route.service)});
+    RouteEntry made{absl::AsciiStrToLower(route.host), route.path, directory_.services.at(route.service)};
+    // Of two that are equally specific the first stays first.
+    const auto place = std::upper_bound(entry.routes.begin(), entry.routes.end(), made, MoreSpecific);
+    entry.routes.insert(place, std::move(made));
   }
-  std::stable_sort(entry.routes.begin(), entry.routes.end(), MoreSpecific);
   entry.head_timeout_ms = listener.head_timeout_ms;
   entry.client_idle_timeout_ms = listener.client_idle_ms;
   entry.head_bytes_max = listener.head_bytes_max;

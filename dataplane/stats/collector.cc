@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <tuple>
 
 #include "dataplane/feed/address.h"
 
@@ -113,14 +114,14 @@ void Collector::Tick() {
     rates[handle].Tick(total, seconds);
   };
   for (const auto& [name, h] : directory.listeners) {
-    tick(listener_rates_, h, Sum(workers_, [h = h](const auto& c) -> const Counter& { return c.listeners[h].requests_total; }));
-    tick(session_rates_, h, Sum(workers_, [h = h](const auto& c) -> const Counter& { return c.listeners[h].sessions_total; }));
+    tick(listener_rates_, h, Sum(workers_, [i = h](const auto& c) -> const Counter& { return c.listeners[i].requests_total; }));
+    tick(session_rates_, h, Sum(workers_, [i = h](const auto& c) -> const Counter& { return c.listeners[i].sessions_total; }));
   }
   for (const auto& [name, h] : directory.services) {
-    tick(service_rates_, h, Sum(workers_, [h = h](const auto& c) -> const Counter& { return c.services[h].requests_total; }));
+    tick(service_rates_, h, Sum(workers_, [i = h](const auto& c) -> const Counter& { return c.services[i].requests_total; }));
   }
   for (const auto& [h, record] : directory.endpoints) {
-    tick(endpoint_rates_, h, Sum(workers_, [h = h](const auto& c) -> const Counter& { return c.endpoints[h].exchanges_total; }));
+    tick(endpoint_rates_, h, Sum(workers_, [i = h](const auto& c) -> const Counter& { return c.endpoints[i].exchanges_total; }));
   }
 }
 
@@ -161,8 +162,9 @@ StatsModel Collector::Collect() const {
     model.services[found->second].endpoints.push_back(CollectEndpoint(handle, record));
   }
   for (ServiceStats& service : model.services) {
-    std::stable_sort(service.endpoints.begin(), service.endpoints.end(),
-                     [](const auto& a, const auto& b) { return a.id < b.id; });
+    std::sort(service.endpoints.begin(), service.endpoints.end(), [](const auto& a, const auto& b) {
+      return std::tie(a.id, a.generation, a.address) < std::tie(b.id, b.generation, b.address);
+    });
   }
   return model;
 }
