@@ -81,7 +81,10 @@ class Stack:
         return pids
 
     def logs(self, lines=40):
-        return self.compose("logs", "--no-color", "--tail", str(lines), check=False)
+        """The balancer's last words, and the web containers' without what Apache answered well."""
+        balancer = self.compose("logs", "--no-color", "--tail", str(lines), "ringway", check=False)
+        web = self.compose("logs", "--no-color", "--tail", "400", "web", check=False).splitlines()
+        return balancer + "\n".join([line for line in web if '" 200 ' not in line][-lines:])
 
     # --- do the three views agree?
 
