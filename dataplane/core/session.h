@@ -109,7 +109,7 @@ enum class ExchangeState : uint8_t {
 };
 
 // What follows when nothing of the exchange is in flight.
-enum class Next : uint8_t { kNothing, kRetry, kReply, kFinish, kDrop };
+enum class Next : uint8_t { kNothing, kRetryOrReply, kReply, kFinish, kDrop };
 
 inline constexpr uint32_t kTriedMax = 8;
 

@@ -111,7 +111,8 @@ class Worker {
   void OnUpstreamSent(uint32_t slot, const Completion& c);
   void OnRequestSent(Exchange& e);
   void FailExchange(Exchange& e, Failure failure);
-  bool MayRetry(const Exchange& e, Failure failure) const;
+  void GiveUp(Exchange& e, Next next);
+  bool MayRetry(const Exchange& e) const;
   void ReleaseRequest(Exchange& e);
   void PoolUpstream(Upstream& u);
   void UnlinkIdle(Upstream& u);

@@ -117,9 +117,7 @@ void Worker<IoType>::OnExchangeDeadline(Session& s, Exchange& e) {
       CountTimeout(Timeout::kBodyIdle);  // the client owes the rest of its body
       e.close_after = true;
       e.reply_status = 408;
-      e.next = Next::kReply;
-      e.state = ExchangeState::kUnbinding;
-      return CloseUpstream(upstreams_[e.upstream]);
+      return GiveUp(e, Next::kReply);
     case ExchangeState::kResponding:
       CountTimeout(Timeout::kBodyIdle);
       if (e.endpoint != kNoHandle && !s.sending) return CutResponse(e);
@@ -131,7 +129,9 @@ void Worker<IoType>::OnExchangeDeadline(Session& s, Exchange& e) {
       CountTimeout(Timeout::kTunnel);
       return CloseSession(s);
     case ExchangeState::kUnbinding:
-      return;  // its upstream is being cancelled, which ends by itself
+      if (!s.sending) return;  // its upstream is being cancelled, which ends by itself
+      CountTimeout(Timeout::kBodyIdle);
+      return OnClientGone(s);
   }
 }
 
@@ -168,7 +168,7 @@ void Worker<IoType>::CloseSession(Session& s) {
 // of the message, only RST tells the two apart.
 template <Io IoType>
 void Worker<IoType>::MarkCut(Session& s, const Exchange& e) {
-  const bool stream = s.tcp || e.state == ExchangeState::kTunnel;
+  const bool stream = s.tcp || e.state == ExchangeState::kTunnel || e.interim == 101;
   const Framing framing = e.response.framing;
   const bool until_close = framing == Framing::kUntilClose || framing == Framing::kStripChunked;
   if (stream ? !e.response.received_all : e.state == ExchangeState::kResponding && until_close) s.reset = true;

@@ -283,9 +283,7 @@ void Worker<IoType>::OnRequestBody(Exchange& e, BufferRef got, uint32_t size) {
       if (e.state == ExchangeState::kResponding) return OnClientGone(s);
       e.close_after = true;
       e.reply_status = 400;
-      e.next = Next::kReply;
-      e.state = ExchangeState::kUnbinding;
-      return CloseUpstream(upstreams_[e.upstream]);
+      return GiveUp(e, Next::kReply);
     }
     flow.received_all = result == ChunkScanner::Result::kDone;
   }

@@ -65,6 +65,10 @@ template <Io IoType>
 void Worker<IoType>::OnUpstreamBytes(Exchange& e, BufferRef got, uint32_t size) {
   if (e.state == ExchangeState::kTunnel) return OnStreamBytes(e, false, got, 0, size);
   if (e.state == ExchangeState::kResponding) return OnResponseBody(e, got, size);
+  if (!e.sent_any) {  // bytes behind the last response, or from one who speaks unasked: they answer nothing
+    ReturnBuffer(got);
+    return FailExchange(e, Failure::kEarly);
+  }
   if (!e.response_seen) {
     e.response_seen = true;
     EndpointCounters& endpoint = EndpointOf(e);
@@ -120,7 +124,8 @@ void Worker<IoType>::ParseResponse(Exchange& e) {
 // 1xx: passed on at once, the final response follows. They do not extend the response time-out.
 template <Io IoType>
 void Worker<IoType>::OnInterim(Exchange& e, ResponseHead& head) {
-  if (head.status == 101 && (!e.head.upgrade || !head.upgrade)) return FailExchange(e, Failure::kBadResponse);
+  const bool request_whole = e.request.received_all && !e.request.unsent();
+  if (head.status == 101 && !(e.head.upgrade && head.upgrade && request_whole)) return FailExchange(e, Failure::kBadResponse);
   char* data = io_.BufferData(e.response.buffer.group, e.response.buffer.id) + e.response_begin;
   e.response_begin += head.size;
   e.response_scanned = 0;
@@ -310,6 +315,7 @@ void Worker<IoType>::SendReply(Exchange& e) {
   options.head_only = e.head_only;
   if (e.reply_status == 503) options.retry_after_s = Settings(e).retry_after_s;
   e.state = ExchangeState::kReplying;
+  e.interim = 0;
   e.response = Flow{};
   e.response.slices[0] = {e.text.data(), WriteReply(options, e.text.data())};
   e.response.slice_count = 1;
@@ -348,7 +354,10 @@ void Worker<IoType>::Settle(Exchange& e) {
   switch (next) {
     case Next::kNothing:
       return;
-    case Next::kRetry:
+    case Next::kRetryOrReply:
+      e.reply_status = e.sent_any ? 502 : 503;
+      if (!MayRetry(e)) return SendReply(e);
+      counters_.endpoints[e.tried[e.tried_count - 1]].moved_total.Add();
       ReturnBuffer(e.response.buffer);
       e.request_dead = false;
       e.sent_any = false;

@@ -169,7 +169,13 @@ void Worker<IoType>::OnUpstreamSent(uint32_t slot, const Completion& c) {
   Upstream& u = upstreams_[slot];
   if (u.generation != c.tag.generation) return counters_.worker.unexpected_total.Add();
   u.sending = false;
-  if (u.state == UpstreamState::kClosing) return TryFreeUpstream(u);
+  if (u.state == UpstreamState::kClosing) {
+    if (c.result > 0) {
+      counters_.endpoints[u.endpoint].bytes_sent_total.Add(static_cast<uint64_t>(c.result));
+      if (u.exchange != kNoSlot) exchanges_[u.exchange].sent_any = true;
+    }
+    return TryFreeUpstream(u);
+  }
   Exchange& e = exchanges_[u.exchange];
   if (c.result < 0) {
     const Verdict verdict = Judge(c.result);
@@ -219,9 +225,9 @@ void Worker<IoType>::ReleaseRequest(Exchange& e) {
   else ReturnBuffer(e.request_buffer);
 }
 
+// The upstream is quiet: what of the request has gone out is known for sure.
 template <Io IoType>
-bool Worker<IoType>::MayRetry(const Exchange& e, Failure failure) const {
-  if (failure == Failure::kBadResponse || failure == Failure::kTimeout) return false;
+bool Worker<IoType>::MayRetry(const Exchange& e) const {
   if (!e.replayable && !SessionOf(e).tcp) return false;
   if (e.response_seen || e.attempts > Settings(e).retries_max) return false;
   // RFC 9110 section 9.2.2: what is not idempotent is sent again only when nothing of it had been sent.
@@ -240,14 +246,23 @@ void Worker<IoType>::FailExchange(Exchange& e, Failure failure) {
   } else {
     endpoint.failures_total.Add();
   }
-  const bool retry = MayRetry(e, failure);
-  if (retry) endpoint.moved_total.Add();
-  e.reply_status = failure == Failure::kTimeout ? 504 : e.sent_any ? 502 : 503;
   // One pooled upstream that died says little about its endpoint: the next attempt takes a new connection, elsewhere if it can.
   e.fresh_only = e.reused && failure == Failure::kEarly;
-  if (e.tried_count < kTriedMax) e.tried[e.tried_count++] = e.endpoint;
-  e.next = retry ? Next::kRetry : Next::kReply;
+  if (e.tried_count == kTriedMax) --e.tried_count;
+  e.tried[e.tried_count++] = e.endpoint;
+  e.reply_status = failure == Failure::kTimeout ? 504 : 502;
+  GiveUp(e, failure == Failure::kBadResponse || failure == Failure::kTimeout ? Next::kReply : Next::kRetryOrReply);
+}
+
+// Lets the upstream go; `next` follows when it is quiet, and an interim response that is under way has been sent. After a 101
+// the client takes whatever comes for bytes of the stream: nothing may.
+template <Io IoType>
+void Worker<IoType>::GiveUp(Exchange& e, Next next) {
+  Session& s = SessionOf(e);
+  if (e.interim == 101) return CloseSession(s);
+  e.next = next;
   e.state = ExchangeState::kUnbinding;
+  if (s.sending) SetDeadline(s, kReplyTimeoutMs);
   CloseUpstream(upstreams_[e.upstream]);
 }
 

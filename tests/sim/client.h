@@ -30,7 +30,7 @@ class Client : public Actor {
   std::string Describe() const;
 
  private:
-  enum class Habit : uint8_t { kNone, kReset, kHalfClose, kStallWriting, kStallReading, kCloseEarly };
+  enum class Habit : uint8_t { kNone, kReset, kHalfClose, kStallWriting, kStallReading, kCloseEarly, kPauseReading };
   struct Part {
     std::string text;
     size_t at = 0;
@@ -71,10 +71,13 @@ class Client : public Actor {
   uint64_t pace_us_ = 0;
   size_t pace_bytes_ = 0;
   bool bytewise_heads_ = false;
+  uint64_t byte_us_ = 0;
+  uint64_t quiet_us_ = 0;  // when the last response was read
 
   Habit habit_ = Habit::kNone;
   uint64_t habit_at_ = 0;  // bytes written, or read
   bool misbehaved_ = false;
+  bool paused_ = false;
   uint64_t written_ = 0, read_ = 0;
 
   uint32_t requests_left_ = 0;

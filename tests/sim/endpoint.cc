@@ -127,6 +127,15 @@ void EndpointConnection::Read() {
     // Only as much as belongs to this request; more must not be there.
     const size_t got = network_.Read(socket_, data, size);
     most -= got;
+    if (!reader_.begun() && random_.Percent(ledger_.mood.endpoint_faults_percent / 4)) {
+      // Answers without having looked, and is silent from then on.
+      fault_ = Fault::kBlind;
+      ignores_ = stall_at_end_ = true;
+      const bool upgrade = random_.Percent(50);
+      out_ += upgrade ? "HTTP/1.1 101 Switching\r\nConnection: Upgrade\r\nUpgrade: simproto\r\n\r\n"
+                      : "HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n";
+      return;
+    }
     for (size_t at = 0; at < got;) {
       const bool had_head = reader_.head_done();
       const size_t used = reader_.Feed(data + at, got - at);
@@ -194,8 +203,18 @@ void EndpointConnection::OnHead() {
   if (random_.Percent(ledger_.mood.endpoint_faults_percent)) fault_ = static_cast<Fault>(random_.Between(2, 12));
   else fault_ = Fault::kNone;
   if (fault_ != Fault::kNone) ++ledger_.totals.faults;
+  if (random_.Percent(ledger_.mood.hints_percent) && r.minor == 1) {
+    for (uint64_t hints = random_.Skewed(1, 12); hints > 0; --hints) {
+      out_ += "HTTP/1.1 103 Early Hints\r\nLink: " + std::string(random_.Skewed(1, 500), 'l') + "\r\nKeep-Alive: a\r\n\r\n";
+    }
+    if (ledger_.mood.endpoint_faults_percent > 0 && random_.Percent(40)) fault_ = Fault::kStall;
+  }
   if (fault_ == Fault::kDieAfterRequest && random_.Percent(50)) return Die(random_.Percent(50));
-  if (fault_ == Fault::kStall && random_.Percent(50)) stalled_ = true;
+  if (fault_ == Fault::kStall && random_.Percent(50)) {
+    if (out_.empty()) stalled_ = true;
+    stall_at_end_ = true;
+    return;
+  }
   if (fault_ == Fault::kEarly || fault_ == Fault::kEarlyClose || fault_ == Fault::kUnasked101) {
     ignores_ = !reader_.done() && random_.Percent(50);
     return Answer();
@@ -208,12 +227,16 @@ void EndpointConnection::OnHead() {
 
 void EndpointConnection::OnWhole() {
   Request& r = ledger_.requests[request_];
-  if (!r.whole && !r.touched) Fail("request %u reached endpoint %u whole before it was sent", request_, endpoint_.number);
+  if (!r.whole && (r.corrupt || !r.touched)) Fail("request %u reached endpoint %u whole before it was sent", request_, endpoint_.number);
   if (reader_.body_size() != r.body_size) Fail("request %u has %llu bytes, not %llu", request_,
                                                static_cast<unsigned long long>(reader_.body_size()),
                                                static_cast<unsigned long long>(r.body_size));
   if (fault_ == Fault::kDieAfterRequest) return Die(random_.Percent(50));
-  if (fault_ == Fault::kStall) stalled_ = true;
+  if (fault_ == Fault::kStall) {
+    if (out_.empty()) stalled_ = true;
+    stall_at_end_ = true;
+    return;
+  }
   if (!stalled_ && !answered_) {
     if (random_.Percent(30)) Later(random_.Skewed(1, fault_ == Fault::kSlow ? 30000000 : 100000));
     return Answer();
@@ -270,7 +293,6 @@ void EndpointConnection::Answer() {
   if (until_close_) close_after_ = true;
   attempt.size = random_.Percent(10) ? random_.Between(0, 300000) : random_.Skewed(0, 20000);
   if (attempt.status == 204 || attempt.status == 304) attempt.size = 0;
-  if (random_.Percent(5) && r.minor == 1) out_ += "HTTP/1.1 103 Early Hints\r\nLink: a\r\nKeep-Alive: a\r\n\r\n";
   const size_t head_at = out_.size();
   out_ += AnswerHead(attempt, r, framing);
   const size_t body_at = out_.size();
@@ -320,7 +342,11 @@ void EndpointConnection::Write() {
   most = std::min(most, die_at_ - std::min(die_at_, out_at_));
   if (extra_ != 0 && out_at_ + most >= extra_) {
     // In one piece with what it follows: arriving later it could not be told from the next response.
-    if (network_.Room(socket_) >= out_.size() - out_at_) most = out_.size() - out_at_;
+    if (network_.Room(socket_) >= out_.size() - out_at_) {
+      most = out_.size() - out_at_;
+      network_[network_[socket_].peer].seam = network_[socket_].sent + extra_ - out_at_;
+      extra_ = 0;
+    }
     else most = extra_ - 1 - std::min(extra_ - 1, out_at_);
   }
   const size_t size = network_.Write(socket_, out_.data() + out_at_, most);

@@ -33,7 +33,7 @@ class EndpointConnection : public Actor {
  private:
   enum class Fault : uint8_t {
     kNone, kDieAtOnce, kDieAfterRequest, kDieInHead, kDieInBody, kInvalid, kExtra, kStall, kStallInBody, kEarly, kSlow,
-    kUnasked101, kEarlyClose
+    kUnasked101, kEarlyClose, kBlind
   };
   void Later(uint64_t us);
   void Read();

@@ -38,6 +38,7 @@ struct Request {
   uint16_t listener_port = 0;
   uint64_t body_size = 0;
   bool whole = false;         // sent to the last byte
+  bool corrupt = false;       // breaks its coding: no endpoint may take it for whole
   uint64_t begun_us = 0;      // first byte sent
   uint64_t whole_us = 0;      // last byte sent
   bool touched = false;       // no answer of an endpoint can be demanded: invalid, aborted
@@ -49,6 +50,7 @@ struct Request {
 struct Mood {
   bool calm = false;
   bool endpoint_idle_closes = false;
+  uint64_t hints_percent = 5;  // responses with 103 before them
   uint64_t client_faults_percent = 0;
   uint64_t endpoint_faults_percent = 0;
 };
@@ -61,7 +63,7 @@ struct Ledger {
   Mood mood;
   std::vector<Request> requests;
   Totals totals;
-  uint64_t jumped_us = 0;
+  bool buffers_short = false;     // bytes may wait unread for a buffer
   bool stopping = false;          // connections may be closed
   bool listener_left = false;     // the same
   uint32_t response_timeout_ms = 0;  // the shortest of all services

@@ -95,7 +95,6 @@ void Network::Reset(SocketId id) {
 void Network::SendReset(SocketId to) {
   Socket& s = *sockets_[to];
   if (!s.open || s.reset_in) return;
-  ++resets;
   s.reset_in = true;
   if (random.Percent(50)) {
     s.rx.clear();
@@ -110,8 +109,9 @@ std::pair<SocketId, SocketId> Network::Pair() {
   sockets_.push_back(std::make_unique<Socket>());
   sockets_[a]->peer = a + 1;
   sockets_[a + 1]->peer = a;
-  sockets_[a]->capacity = random.Skewed(1, 8) * 16384;
-  sockets_[a + 1]->capacity = random.Skewed(1, 8) * 16384;
+  for (const SocketId id : {a, a + 1}) {
+    sockets_[id]->capacity = random.Percent(narrow_percent) ? random.Between(16, 2000) : random.Skewed(1, 8) * 16384;
+  }
   return {a, a + 1};
 }
 

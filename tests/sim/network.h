@@ -46,6 +46,8 @@ struct Socket {
   bool reset_in = false;  // RST arrived
   uint64_t sent = 0;      // bytes, in total
   uint64_t taken = 0;
+  uint64_t accepted_us = 0;  // client's side: since when the worker has it
+  uint64_t seam = 0;  // reads like to stop where so many bytes are taken: the sender's segments
   // Worker's side: which map it ran when it submitted the byte at this offset of `sent`, ascending.
   std::vector<std::pair<uint64_t, uint64_t>> map_at;
 
@@ -71,7 +73,8 @@ class Network {
   uint64_t now_us = 1000000;
   Random random;
   Trace& trace;
-  uint64_t resets = 0;
+  uint64_t narrow_percent = 8;  // sockets that take few bytes
+  uint64_t jumps = 0;  // of the clock
 
   // Events.
   void At(uint64_t us, Actor* actor) { events_.push({us, ++sequence_, actor}); }

@@ -225,6 +225,7 @@ void SimIo::Wait(uint32_t timeout_ms) {
     network_.now_us += jump;
     for (File& file : files_) file.progress_us += jump;
     ++totals_.faults;
+    ++network_.jumps;
     network_.trace.Say("clock jumps by %llu s", static_cast<unsigned long long>(jump / 1000000));
   }
   sampled_us_ = network_.now_us;
@@ -339,6 +340,7 @@ bool SimIo::RunAccept(Operation& o) {
     File& file = files_[static_cast<size_t>(fd)];
     file.socket = network_.TakeBacklog(o.fd);
     file.connected = true;
+    network_[network_[file.socket].peer].accepted_us = network_.now_us;
     ++totals_.accepted;
     const bool more = !random_.Percent(options_.accept_ends_percent);
     Complete(o, fd, dp::kNoBuffer, more);
@@ -398,6 +400,7 @@ bool SimIo::RunRecv(Operation& o) {
   }
   size_t size = std::min(room, s.readable());
   if (size > 1 && random_.Percent(options_.short_percent)) size = random_.Percent(30) ? 1 : random_.Between(1, size);
+  if (s.seam > s.taken && s.seam < s.taken + size && random_.Percent(70)) size = s.seam - s.taken;
   network_.Read(file.socket, data, size);
   const bool takes = o.select && (size > 0 || random_.Percent(20));  // older kernels bind one to the end of a stream too
   uint16_t id = dp::kNoBuffer;

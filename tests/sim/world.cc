@@ -26,6 +26,7 @@ Mood World::MoodOf(uint64_t seed, Random& random) {
   Mood mood;
   mood.calm = seed % 4 == 0;
   mood.endpoint_idle_closes = seed % 8 == 0;
+  if (random.Percent(15)) mood.hints_percent = 60;
   if (mood.calm) return mood;
   mood.client_faults_percent = random.Percent(70) ? random.Between(0, 60) : 0;
   mood.endpoint_faults_percent = random.Percent(70) ? random.Between(0, 40) : 0;
@@ -54,7 +55,9 @@ SimIoOptions World::IoOptions(const Mood& mood, Random& random) {
 World::World(uint64_t seed, Trace& trace) : trace_(trace), network_(seed, trace) {
   Random& random = network_.random;
   ledger_.mood = MoodOf(seed, random);
+  network_.narrow_percent = random.Percent(15) ? 60 : 5;
   SimIoOptions options = IoOptions(ledger_.mood, random);
+  ledger_.buffers_short = options.buffers_small < 128;
   MakeServices();
   std::vector<dp::ServiceEntry> settings;
   for (const Service& s : services_) settings.push_back(s.settings);
@@ -68,7 +71,7 @@ World::World(uint64_t seed, Trace& trace) : trace_(trace), network_(seed, trace)
   }
   dp::WorkerLimits limits;
   limits.sessions_max = ledger_.mood.calm ? 64 : static_cast<uint32_t>(random.Percent(30) ? random.Between(1, 8) : 64);
-  limits.upstreams_max = ledger_.mood.calm ? 256 : static_cast<uint32_t>(random.Percent(30) ? random.Between(1, 8) : 64);
+  limits.upstreams_max = ledger_.mood.calm ? 48 : static_cast<uint32_t>(random.Percent(30) ? random.Between(1, 8) : 64);
   limits.seed = random.Next();
   worker_ = std::make_unique<dp::Worker<SimIo>>(*io_, *shared_, 0, limits);
   trace_.Say("seed %llu: %s, %u small buffers, %u sessions, %u upstreams", static_cast<unsigned long long>(seed),
@@ -149,6 +152,7 @@ void World::MakeClients() {
     target.tcp = l.entry.protocol == dp::Protocol::kTcp;
     target.trusted = l.trusted;
     target.service = l.service;
+    target.head_timeout_ms = l.entry.head_timeout_ms;
     for (uint32_t s = 0; s < services_.size(); ++s) {
       if (!services_[s].tcp) target.services.push_back(s);
     }
