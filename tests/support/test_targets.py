@@ -1,21 +1,28 @@
 #!/usr/bin/env python3
 """test_targets.py BUILD_DIR LABEL...: the build targets of the tests that carry one of the labels, one a line, so that a
-sanitized build need not build the rest."""
-import json
+sanitized build need not build the rest. Reads CMake's CTestTestfile.cmake: ctest itself hides programs not built yet."""
 import os
-import subprocess
+import re
 import sys
 
+TEST = re.compile(r'^add_test\((\[=*\[)?(?P<name>.*?)(\]=*\])? "(?P<program>[^"]+)"')
+LABELS = re.compile(r'^set_tests_properties\((\[=*\[)?(?P<name>.*?)(\]=*\])? PROPERTIES .*\bLABELS "(?P<labels>[^"]*)"')
 
-def main(build_dir, labels):
-    shown = subprocess.run(["ctest", "--test-dir", build_dir, "--show-only=json-v1", "-L", "^(" + "|".join(labels) + ")$"],
-                           capture_output=True, text=True, check=True)
-    bin_dir = os.path.realpath(os.path.join(build_dir, "bin")) + os.sep
-    targets = set()
-    for test in json.loads(shown.stdout)["tests"]:
-        for word in test.get("command", []):
-            if os.path.realpath(word).startswith(bin_dir):
-                targets.add(os.path.basename(word))
+
+def main(build_dir, wanted):
+    bin_dir = os.path.abspath(os.path.join(build_dir, "bin"))
+    programs, targets = {}, set()
+    for folder, _, names in os.walk(build_dir):
+        if "CTestTestfile.cmake" not in names:
+            continue
+        with open(os.path.join(folder, "CTestTestfile.cmake")) as lines:
+            for line in lines:
+                if test := TEST.match(line):
+                    programs[test["name"]] = test["program"]
+                elif labels := LABELS.match(line):
+                    program = programs.get(labels["name"], "")
+                    if set(labels["labels"].split(";")) & set(wanted) and os.path.dirname(program) == bin_dir:
+                        targets.add(os.path.basename(program))
     print("\n".join(sorted(targets)))
 
 
