@@ -65,6 +65,7 @@ class Worker {
 
   struct HeldSocket {
     ListenerHandle listener;
+    uint32_t generation;  // the listener's
     int fd;
   };
 

@@ -128,7 +128,7 @@ void Worker<IoType>::HoldAccepted(ListenerHandle handle, int fd) {
     CountLimit(Limit::kSessions);
     return io_.Close(fd);
   }
-  held_[(held_first_ + held_count_++) % kHeldMax] = {handle, fd};
+  held_[(held_first_ + held_count_++) % kHeldMax] = {handle, listeners_[handle].generation, fd};
   accept_idle_ = true;
 }
 
@@ -138,7 +138,7 @@ void Worker<IoType>::OpenHeld() {
     const HeldSocket held = held_[held_first_];
     held_first_ = (held_first_ + 1) % kHeldMax;
     --held_count_;
-    if (stopping_ || listeners_[held.listener].entry == nullptr) io_.Close(held.fd);
+    if (stopping_ || listeners_[held.listener].generation != held.generation) io_.Close(held.fd);
     else OpenSession(held.listener, held.fd);
   }
 }

@@ -42,12 +42,13 @@ void Worker<IoType>::OnUpstreamReceived(uint32_t slot, const Completion& c) {
     return TryFreeUpstream(u);
   }
   const Verdict verdict = c.result < 0 ? Judge(c.result) : Verdict::kGone;
-  if (c.result < 0 && (verdict == Verdict::kNoBuffers || verdict == Verdict::kAgain)) {
+  const bool idle = u.state == UpstreamState::kIdle;
+  if (c.result < 0 && !idle && (verdict == Verdict::kNoBuffers || verdict == Verdict::kAgain)) {
     ReturnBuffer(got);
     return verdict == Verdict::kAgain ? ArmUpstreamRecv(u) : ParkUpstream(u);
   }
   if (verdict == Verdict::kUnexpected) counters_.worker.unexpected_total.Add();
-  if (u.state == UpstreamState::kIdle) {  // closed by the endpoint, or bytes that nobody asked for
+  if (idle) {  // closed by the endpoint, bytes that nobody asked for, or no longer watched: not fit for reuse
     ReturnBuffer(got);
     if (c.result > 0) counters_.endpoints[u.endpoint].failures_total.Add();
     return CloseUpstream(u);
@@ -159,8 +160,9 @@ void Worker<IoType>::StartResponse(Exchange& e, ResponseHead& head) {
   e.state = ExchangeState::kResponding;
   CountResponse(e, head.status);
   SetDeadline(s, Settings(e).idle_timeout_ms);
-  SubmitClientSend(e);
+  // Before the send: what its next receive brings must be seen before the client's next request can take it.
   if (flow.received_all) ReleaseUpstream(e);
+  SubmitClientSend(e);
 }
 
 // RFC 9112 section 6.3. `body` of the `available` bytes after the head are to be sent with it. False when they break their
@@ -220,8 +222,8 @@ void Worker<IoType>::OnResponseBody(Exchange& e, BufferRef got, uint32_t size) {
   flow.slices[0] = {data, body};
   flow.slice_at = 0;
   flow.slice_count = body > 0 ? 1 : 0;
-  if (flow.unsent()) SubmitClientSend(e);
   if (flow.received_all) ReleaseUpstream(e);
+  if (flow.unsent()) SubmitClientSend(e);
   if (!flow.unsent()) OnResponseSent(e);
 }
 

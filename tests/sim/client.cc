@@ -423,7 +423,7 @@ void Client::OnDone() {
   if (!closing_ && waiting_.empty() && requests_left_ == 0 && !invalid_last_ && out_.empty()) {
     if (random_.Percent(70)) Finish(random_.Percent(20));  // else the proxy's idle time-out
   }
-  if (random_.Percent(20)) Later(random_.Below(3000000));  // thinks
+  if (random_.Percent(20)) Later(random_.Below(ledger_.mood.calm ? 1000000 : 3000000));  // thinks
   network_.After(1, this);
 }
 

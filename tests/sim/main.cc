@@ -1,6 +1,6 @@
 // sim_test --seed=N [--trace] | --seeds=FROM-TO: runs the session machine under the simulated ring. The same seed is the same
 // run. On failure: the seed, what must not be, and the last lines of the trace; exit status 1.
-#include <chrono>
+#include <csignal>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
@@ -28,8 +28,22 @@ void Add(Totals& sum, const Totals& t) {
   sum.maps += t.maps;
 }
 
+// A crash, too, says which seed it was, and shows the trace as far as that still works.
+uint64_t current_seed = 0;
+const Trace* current_trace = nullptr;
+
+void OnCrash(int signal) {
+  std::signal(signal, SIG_DFL);
+  std::printf("FAILED seed %llu: signal %d\n", static_cast<unsigned long long>(current_seed), signal);
+  current_trace->PrintTail();
+  std::fflush(stdout);
+  std::raise(signal);
+}
+
 bool RunSeed(uint64_t seed, bool print, Totals& sum) {
   Trace trace(print);
+  current_seed = seed;
+  current_trace = &trace;
   auto world = std::unique_ptr<World>();
   try {
     world = std::make_unique<World>(seed, trace);
@@ -74,17 +88,16 @@ int main(int argc, char** argv) {
   }
   if (from > to) return Usage();
   std::setvbuf(stdout, nullptr, _IOLBF, 0);
+  for (const int signal : {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT}) std::signal(signal, OnCrash);
   Totals sum;
   uint64_t failed = 0;
   for (uint64_t seed = from; seed <= to; ++seed) {
-    // A crash must not hide which seed it was.
-    std::fprintf(stderr, "\rseed %llu", static_cast<unsigned long long>(seed));
     if (RunSeed(seed, print, sum)) continue;
     ++failed;
     if (!keep_going) return 1;
   }
   const auto show = [](uint64_t n) { return static_cast<unsigned long long>(n); };
-  std::printf("\rseeds %llu  failed %llu  sessions %llu  requests %llu  responses %llu  own %llu  streams %llu  cut %llu  unanswered "
+  std::printf("seeds %llu  failed %llu  sessions %llu  requests %llu  responses %llu  own %llu  streams %llu  cut %llu  unanswered "
               "%llu  maps %llu  faults %llu\n", show(to - from + 1), show(failed), show(sum.sessions), show(sum.requests),
               show(sum.finals), show(sum.own_replies), show(sum.streams), show(sum.cut), show(sum.unanswered), show(sum.maps),
               show(sum.faults));

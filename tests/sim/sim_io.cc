@@ -340,7 +340,6 @@ bool SimIo::RunAccept(Operation& o) {
     File& file = files_[static_cast<size_t>(fd)];
     file.socket = network_.TakeBacklog(o.fd);
     file.connected = true;
-    network_[network_[file.socket].peer].accepted_us = network_.now_us;
     ++totals_.accepted;
     const bool more = !random_.Percent(options_.accept_ends_percent);
     Complete(o, fd, dp::kNoBuffer, more);
@@ -376,13 +375,17 @@ bool SimIo::RunRecv(Operation& o) {
   File& file = FileOf(o.fd, "Recv");
   if (file.socket == kNoSocket) Fail("receive on file %d before it is connected", o.fd);
   Socket& s = network_[file.socket];
+  uint64_t& taken_up = network_[s.peer].accepted_us;
+  if (taken_up == 0) file.progress_us = taken_up = network_.now_us;
   Pool& pool = PoolOf(o.group);
-  if (random_.PerMille(options_.again_per_mille)) {
+  // What an endpoint sent behind its response must not be hidden until the next request is out: nobody could tell them apart.
+  const bool exposed = s.seam > 0 && s.taken <= s.seam && s.readable() > 0;
+  if (!exposed && random_.PerMille(options_.again_per_mille)) {
     ++totals_.faults;
     return Complete(o, random_.Percent(50) ? -EAGAIN : -EINTR);
   }
   // The kernel takes a buffer before it looks for bytes.
-  if (o.select && (pool.free.empty() || random_.PerMille(options_.no_buffers_per_mille))) {
+  if (o.select && (pool.free.empty() || (!exposed && random_.PerMille(options_.no_buffers_per_mille)))) {
     ++totals_.faults;
     return Complete(o, -ENOBUFS);
   }
@@ -457,6 +460,8 @@ void SimIo::CheckHangs() {
   for (size_t fd = 0; fd < files_.size(); ++fd) {
     const File& file = files_[fd];
     if (!file.open || file.listening) continue;
+    // Accepted and not yet taken up: it waits for a session as it would in the backlog.
+    if (!file.upstream && network_[network_[file.socket].peer].accepted_us == 0) continue;
     if (network_.now_us > file.progress_us + options_.hang_us) {
       Fail("file %zu (%s) has stood still for %llu s: no time-out ended it", fd, file.upstream ? "upstream" : "client",
            static_cast<unsigned long long>((network_.now_us - file.progress_us) / 1000000));
