@@ -357,7 +357,7 @@ void Worker<IoType>::Settle(Exchange& e) {
     case Next::kNothing:
       return;
     case Next::kRetryOrReply:
-      e.reply_status = e.sent_any ? 502 : 503;
+      if (e.reply_status != 502) e.reply_status = e.sent_any ? 502 : 503;  // 503 says that nobody got it
       if (!MayRetry(e)) return SendReply(e);
       counters_.endpoints[e.tried[e.tried_count - 1]].moved_total.Add();
       ReturnBuffer(e.response.buffer);

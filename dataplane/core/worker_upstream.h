@@ -250,8 +250,9 @@ void Worker<IoType>::FailExchange(Exchange& e, Failure failure) {
   e.fresh_only = e.reused && failure == Failure::kEarly;
   if (e.tried_count == kTriedMax) --e.tried_count;
   e.tried[e.tried_count++] = e.endpoint;
+  if (failure == Failure::kConnect || failure == Failure::kEarly) return GiveUp(e, Next::kRetryOrReply);
   e.reply_status = failure == Failure::kTimeout ? 504 : 502;
-  GiveUp(e, failure == Failure::kBadResponse || failure == Failure::kTimeout ? Next::kReply : Next::kRetryOrReply);
+  GiveUp(e, Next::kReply);
 }
 
 // Lets the upstream go; `next` follows when it is quiet, and an interim response that is under way has been sent. After a 101

@@ -77,6 +77,7 @@ void EndpointConnection::Later(uint64_t us) {
 void EndpointConnection::Die(bool reset) {
   if (over_) return;
   over_ = true;
+  NotePartial();
   // Only RST tells that a body or a stream is not whole.
   if ((until_close_ && (!out_.empty() || stalled_)) || (endpoint_.tcp && stream_ == nullptr)) reset = true;
   network_.trace.Say("endpoint %u: %s connection %u", endpoint_.number, reset ? "resets" : "closes", socket_);
@@ -85,9 +86,21 @@ void EndpointConnection::Die(bool reset) {
   else network_.Close(socket_);
 }
 
+// A part of a request is enough for it not to be sent again, when it is not idempotent.
+void EndpointConnection::NotePartial() {
+  if (!reader_.begun() || reader_.head_done()) return;
+  const std::string& head = reader_.partial();
+  const size_t at = head.find("X-Sim: ");
+  if (at == head.npos || head.find("\r\n", at) == head.npos) return;
+  ledger_.requests[static_cast<size_t>(std::atoi(head.c_str() + at + 7))].begun_elsewhere = true;
+}
+
 void EndpointConnection::Wake() {
   if (over_ || network_.now_us < wake_at_) return;
-  if (fault_ == Fault::kDieAtOnce) return Die(random_.Percent(50));
+  if (fault_ == Fault::kDieAtOnce) {
+    if (!endpoint_.tcp && random_.Percent(50)) Read();
+    return Die(random_.Percent(50));
+  }
   if (stalled_) {
     if (network_[socket_].over()) Die(false);
     return;
@@ -183,7 +196,7 @@ void EndpointConnection::OnHead() {
   Request& r = ledger_.requests[request_];
   network_.trace.Say("endpoint %u: request %u (%s) on connection %u", endpoint_.number, request_, r.method.c_str(), socket_);
   if (r.service != endpoint_.service) Fail("request %u for service %u went to service %u", request_, r.service, endpoint_.service);
-  if (!r.idempotent && !r.attempts.empty()) Fail("request %u (%s) was sent twice", request_, r.method.c_str());
+  if (!r.idempotent && (!r.attempts.empty() || r.begun_elsewhere)) Fail("request %u (%s) was sent twice", request_, r.method.c_str());
   if (r.attempts.size() > 8) Fail("request %u was tried too often", request_);
   JudgeHead(r);
   if (served_ > 0) {  // on a pooled connection the choice was made when its first byte was submitted
@@ -203,7 +216,7 @@ void EndpointConnection::OnHead() {
   if (random_.Percent(ledger_.mood.endpoint_faults_percent)) fault_ = static_cast<Fault>(random_.Between(2, 12));
   else fault_ = Fault::kNone;
   if (fault_ != Fault::kNone) ++ledger_.totals.faults;
-  if (random_.Percent(ledger_.mood.hints_percent) && r.minor == 1) {
+  if (random_.Percent(ledger_.mood.hints_percent)) {
     for (uint64_t hints = random_.Skewed(1, 12); hints > 0; --hints) {
       out_ += "HTTP/1.1 103 Early Hints\r\nLink: " + std::string(random_.Skewed(1, 500), 'l') + "\r\nKeep-Alive: a\r\n\r\n";
     }

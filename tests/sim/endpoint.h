@@ -27,6 +27,7 @@ class EndpointConnection : public Actor {
   EndpointConnection(Endpoint& endpoint, SocketId socket);
   void Wake() override;
   void Die(bool reset);
+  void NotePartial();
   bool over() const { return over_; }
   bool idle() const { return !reader_.begun() && out_.empty() && stream_ == nullptr; }
 

@@ -38,6 +38,7 @@ struct Request {
   uint16_t listener_port = 0;
   uint64_t body_size = 0;
   bool whole = false;         // sent to the last byte
+  bool begun_elsewhere = false;  // an endpoint got a part of its head
   bool corrupt = false;       // breaks its coding: no endpoint may take it for whole
   uint64_t begun_us = 0;      // first byte sent
   uint64_t whole_us = 0;      // last byte sent

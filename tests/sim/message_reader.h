@@ -25,6 +25,8 @@ class MessageReader {
   // The stream ended: completes a body that lasts until then.
   void End();
 
+  // What has come of a head that is not whole.
+  const std::string& partial() const { return text_; }
   bool begun() const { return begun_; }
   bool head_done() const { return head_done_; }
   bool done() const { return done_; }

@@ -324,6 +324,9 @@ void World::EndLeft() {
     if (e->stopped || e->handle >= handle_left_.size()) continue;
     if (std::find(members_.begin(), members_.end(), e->number) != members_.end()) continue;
     const uint64_t left = handle_left_[e->handle];
+    if (left != 0 && left <= MapVersion() && shared_->counters.endpoints[e->handle].upstreams_idle.Get() != 0) {
+      Fail("endpoint %u has left, and connections to it are still pooled", e->number);
+    }
     if (left != 0 && left <= MapVersion() && HandleQuiet(e->handle)) e->Stop(true);
   }
 }
