@@ -43,7 +43,8 @@ asio::awaitable<http::Response> AnswerReload(ControlPlane& plane, const http::Re
   auto applied = plane.Reload();
   if (!applied.ok()) co_return Refusal(request, applied.status());
   const std::string answers = co_await plane.Answers(kAnswersWait);
-  co_return Text(request, http_status::ok, *applied + answers);
+  // Conflict: the file is good and applied, but not by every dataplane, or not all of it.
+  co_return Text(request, answers.empty() ? http_status::ok : http_status::conflict, *applied + answers);
 }
 
 asio::awaitable<http::Response> AnswerDrain(ControlPlane& plane, const http::Request& request, const http::Target& target) {

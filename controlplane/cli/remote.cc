@@ -69,7 +69,8 @@ int ShowStatus(const std::string& run_dir, bool as_json) {
 
 int Reload(const std::string& run_dir) {
   const auto response = Ask(run_dir, "POST", "/reload", std::chrono::seconds(30));
-  if (const int code = Succeed(response, run_dir, kExitConfig); code != 0) return code;
+  const bool in_part = response.ok() && response->status == 409;
+  if (const int code = Succeed(response, run_dir, in_part ? kExitUnavailable : kExitConfig); code != 0) return code;
   std::cout << response->body;
   return 0;
 }

@@ -41,6 +41,14 @@ void DataplaneLink::OnRefuse(api::Refuse refusal) {
   refused = std::move(refusal);
 }
 
+bool DataplaneLink::IsNews(const api::Refuse& refusal) {
+  const auto now = std::chrono::steady_clock::now();
+  if (refusal.reason == refusal_told && now - refusal_told_at < std::chrono::minutes(1)) return false;
+  refusal_told = refusal.reason;
+  refusal_told_at = now;
+  return true;
+}
+
 std::optional<uint64_t> DataplaneLink::InFlight(const std::string& service, const std::string& endpoint, uint64_t version) const {
   if (!report || report->version < version) return std::nullopt;
   uint64_t exchanges = 0;

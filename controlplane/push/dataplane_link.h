@@ -31,6 +31,8 @@ class DataplaneLink {
 
   void OnAck(uint64_t version);
   void OnRefuse(api::Refuse refusal);
+  // False for a reason that was logged within the last minute: while a listener has no address, each version gets it.
+  bool IsNews(const api::Refuse& refusal);
   void OnReport(api::Report latest) { report = std::move(latest); }
 
   // Has it taken `version` or later?
@@ -47,6 +49,8 @@ class DataplaneLink {
   std::optional<uint64_t> acked;      // on this connection, or what its Hello said it runs
   std::optional<api::Refuse> refused; // the latest refusal that no later ack followed
   std::optional<api::Report> report;
+  std::string refusal_told;
+  std::chrono::steady_clock::time_point refusal_told_at{};
   std::deque<SharedFrame> queue;
   size_t queue_bytes = 0;
   bool whole_wanted = false;

@@ -99,7 +99,7 @@ bool OnMessage(FeedServer::State& state, DataplaneLink& link, const api::Message
   } else if (const auto* ack = std::get_if<api::Ack>(&message)) {
     link.OnAck(ack->version);
   } else if (const auto* refusal = std::get_if<api::Refuse>(&message)) {
-    spdlog::error("{} refused version {}: {}", Name(link), refusal->version, refusal->reason);
+    if (link.IsNews(*refusal)) spdlog::error("{} refused version {}: {}", Name(link), refusal->version, refusal->reason);
     link.OnRefuse(*refusal);
   } else if (const auto* report = std::get_if<api::Report>(&message)) {
     link.OnReport(*report);

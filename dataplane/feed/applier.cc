@@ -6,6 +6,7 @@
 #include <boost/asio/detached.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/use_awaitable.hpp>
+#include <algorithm>
 #include <utility>
 
 #include "common/log/log.h"
@@ -21,6 +22,19 @@ constexpr std::chrono::milliseconds kPoll{1};
 constexpr std::chrono::seconds kRetryEvery{1};
 // A worker answers within a turn of its loop. Longer than this means that it hangs, and a person should know.
 constexpr std::chrono::seconds kWorkerSlow{5};
+
+// `snapshot` behind the listeners of `running`, and with the services that only those still lead to.
+Applier::Snapshot WithListenersOf(const api::Snapshot& running, const api::Snapshot& snapshot) {
+  api::Snapshot merged = snapshot;
+  merged.listeners = running.listeners;
+  const auto before = [](const api::Service& a, const api::Service& b) { return a.name < b.name; };
+  for (const api::Service& service : running.services) {
+    const auto place = std::lower_bound(merged.services.begin(), merged.services.end(), service, before);
+    const bool there = place != merged.services.end() && place->name == service.name;
+    if (!there) merged.services.insert(place, service);
+  }
+  return std::make_shared<const api::Snapshot>(std::move(merged));
+}
 
 bool MayPass(const absl::Status& status) {
   return absl::IsUnavailable(status) || absl::IsResourceExhausted(status);
@@ -39,16 +53,29 @@ Applier::Applier(asio::io_context& io, MapBuilder& builder, Publisher& publisher
 asio::awaitable<absl::Status> Applier::Apply(Snapshot snapshot, std::string source,
                                              std::chrono::system_clock::time_point at) {
   const uint64_t attempt = ++attempt_;
+  const std::string told = applied_.refusal;
   absl::Status status = co_await Take(snapshot, source, at);
-  if (!status.ok()) {
-    ++applied_.refused_total;
-    applied_.refusal = std::string(status.message());
-    spdlog::error("snapshot version {} refused: {}", snapshot->version, applied_.refusal);
-    if (MayPass(status)) {
-      asio::co_spawn(io_, Retry(std::move(snapshot), std::move(source), at, attempt), asio::detached);
-    }
+  if (status.ok()) co_return status;
+  ++applied_.refused_total;
+  const uint64_t version = snapshot->version;
+  bool partly = false;
+  if (MayPass(status)) {
+    partly = co_await TakeAllButListeners(snapshot, source, at);
+    asio::co_spawn(io_, Retry(std::move(snapshot), std::move(source), at, attempt), asio::detached);
   }
-  co_return status;
+  applied_.refusal = std::string(status.message());
+  if (partly) applied_.refusal += "; the listeners stay as they were, services and endpoints are taken";
+  if (applied_.refusal != told) spdlog::error("snapshot version {} refused: {}", version, applied_.refusal);
+  co_return absl::Status(status.code(), applied_.refusal);
+}
+
+asio::awaitable<bool> Applier::TakeAllButListeners(Snapshot snapshot, const std::string& source,
+                                                   std::chrono::system_clock::time_point at) {
+  if (applied_.snapshot == nullptr) co_return false;
+  Snapshot merged = WithListenersOf(*applied_.snapshot, *snapshot);
+  const absl::Status status = co_await Take(std::move(merged), source, at);
+  applied_.partial |= status.ok();
+  co_return status.ok();
 }
 
 asio::awaitable<absl::Status> Applier::Take(Snapshot snapshot, const std::string& source,
@@ -68,6 +95,7 @@ asio::awaitable<absl::Status> Applier::Take(Snapshot snapshot, const std::string
   applied_.source = source;
   applied_.at = at;
   applied_.refusal.clear();
+  applied_.partial = false;
   ++applied_.applied_total;
   busy_ = false;
   if (on_applied_) on_applied_(snapshot);
@@ -99,7 +127,6 @@ asio::awaitable<void> Applier::Retry(Snapshot snapshot, std::string source,
       co_return;
     }
     if (attempt != attempt_) co_return;
-    applied_.refusal = std::string(status.message());
   }
 }
 

@@ -1,6 +1,7 @@
 // Takes a snapshot into service: builds the map, publishes it, and waits until every worker runs it. One at a time, in order
 // of the calls. A snapshot that only its surroundings refuse (an address in use) is tried again every second until it can be
-// taken or another one comes. Main thread.
+// taken or another one comes; meanwhile its services and endpoints run behind the listeners that there are, so that one
+// address in use does not freeze every pool. Main thread.
 #pragma once
 
 #include <boost/asio/awaitable.hpp>
@@ -25,6 +26,7 @@ struct Applied {
   uint64_t applied_total = 0;
   uint64_t refused_total = 0;
   std::string refusal;  // the last one; empty once something newer runs
+  bool partial = false;  // `snapshot` is the one that came but for its listeners: those are of an earlier one
 };
 
 class Applier {
@@ -33,7 +35,8 @@ class Applier {
 
   Applier(boost::asio::io_context& io, MapBuilder& builder, Publisher& publisher);
 
-  // OK when every worker runs it. Other answers say why not; then what ran before goes on.
+  // OK when every worker runs it. Other answers say why not; then what ran before goes on, or, with applied().partial, runs
+  // with the new services and endpoints.
   boost::asio::awaitable<absl::Status> Apply(Snapshot snapshot, std::string source,
                                              std::chrono::system_clock::time_point at);
 
@@ -52,6 +55,8 @@ class Applier {
  private:
   boost::asio::awaitable<absl::Status> Take(Snapshot snapshot, const std::string& source,
                                             std::chrono::system_clock::time_point at);
+  boost::asio::awaitable<bool> TakeAllButListeners(Snapshot snapshot, const std::string& source,
+                                                   std::chrono::system_clock::time_point at);
   boost::asio::awaitable<void> WaitForWorkers(uint64_t version);
   boost::asio::awaitable<void> Retry(Snapshot snapshot, std::string source,
                                      std::chrono::system_clock::time_point at, uint64_t attempt);

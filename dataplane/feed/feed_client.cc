@@ -109,7 +109,7 @@ void FeedClient::SendHello(const ConnectionPtr& connection) {
   hello.pid = getpid();
   hello.workers = static_cast<uint32_t>(applier_.publisher().workers().size());
   received_ = applier_.applied().snapshot;
-  if (received_ != nullptr && !need_whole_) {
+  if (received_ != nullptr && !need_whole_ && !applier_.applied().partial) {
     hello.epoch = received_->epoch;
     hello.version = received_->version;
   }
@@ -159,16 +159,22 @@ asio::awaitable<void> FeedClient::TakeSnapshot(ConnectionPtr connection, Applier
   if (status.ok()) {
     OnRunning(snapshot);
   } else {
+    if (applier_.applied().partial) Acknowledge(version);
     connection->Send(api::Refuse{version, std::string(status.message())});
   }
 }
 
-// Every worker runs it: say so, and what is in flight; keep it.
+// Every worker runs it: keep it and say so.
 void FeedClient::OnRunning(const Applier::Snapshot& snapshot) {
   if (store_ != nullptr && applier_.applied().source == "push") store_->Save(snapshot);
+  Acknowledge(snapshot->version);
+}
+
+// And what is in flight.
+void FeedClient::Acknowledge(uint64_t version) {
   const ConnectionPtr connection = connection_.lock();
   if (connection == nullptr || !connection->socket.is_open()) return;
-  connection->Send(api::Ack{snapshot->version});
+  connection->Send(api::Ack{version});
   connection->reported = false;
   connection->report_timer.cancel();
 }

@@ -43,6 +43,7 @@ class FeedClient {
   Applier::Snapshot AfterDelta(const api::Delta& delta);
   void SendHello(const ConnectionPtr& connection);
   void OnRunning(const Applier::Snapshot& snapshot);
+  void Acknowledge(uint64_t version);
   boost::asio::awaitable<void> ReportLoop(ConnectionPtr connection);
   std::vector<api::InFlight> Draining() const;
 

@@ -162,6 +162,38 @@ TEST_F(FeedClientTest, AnAddressInUseIsTriedAgainAndAcknowledgedLate) {
   EXPECT_EQ(Next<api::Ack>().version, 4u);
 }
 
+TEST_F(FeedClientTest, EndpointsChangeThoughANewListenerCannotListen) {
+  Accept();
+  Next<api::Hello>();
+  Send(WebSnapshot(1));
+  Next<api::Ack>();
+  UniqueFd taken(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  sockaddr_storage storage;
+  const socklen_t size = ToSockaddr(*ParseBind("127.0.0.1:0"), storage);
+  ASSERT_EQ(bind(taken.get(), reinterpret_cast<sockaddr*>(&storage), size), 0);
+  ASSERT_EQ(listen(taken.get(), 1), 0);
+  api::Snapshot snapshot = WebSnapshot(2);
+  snapshot.listeners.push_back(snapshot.listeners[0]);
+  snapshot.listeners[1].name = "second";
+  snapshot.listeners[1].bind = SpellAddress(LocalAddress(taken.get()));
+  Send(snapshot);
+  EXPECT_EQ(Next<api::Ack>().version, 2u);
+  EXPECT_THAT(Next<api::Refuse>().reason, ::testing::HasSubstr("Address already in use"));
+  // A drain has to be answered for meanwhile.
+  api::Endpoint a = EndpointAt("a", 8001);
+  a.state = api::EndpointState::kDraining;
+  Send(api::Delta{"e", 2, 3, {{"web", {a}, {}}}});
+  EXPECT_EQ(Next<api::Ack>().version, 3u);
+  EXPECT_EQ(Next<api::Refuse>().version, 3u);
+  EXPECT_EQ(Next<api::Report>().draining.size(), 1u);
+  // And once the address is free, the listener opens.
+  taken = UniqueFd();
+  EXPECT_EQ(Next<api::Ack>().version, 3u);
+  peer_ = UniqueFd();
+  Accept();
+  EXPECT_EQ(Next<api::Hello>().version, 3u);
+}
+
 TEST_F(FeedClientTest, ReportsWhatIsInFlightOnDrainingEndpointsUntilItIsZero) {
   Accept();
   Next<api::Hello>();
