@@ -14,6 +14,7 @@
 #include "controlplane/catalog/embedded_catalog.h"
 #include "controlplane/control_plane.h"
 #include "controlplane/exit_codes.h"
+#include "controlplane/open_files.h"
 #include "controlplane/run_dir.h"
 
 namespace {
@@ -66,6 +67,7 @@ int Run(const std::string& config_option, const std::string& run_dir_option) {
 
   cp::CatalogServerOptions server_options;
   server_options.bind = catalog_config.listen;
+  server_options.connections_max = cp::CatalogConnectionsMax();
   server_options.drain = std::bind_front(&cp::ControlPlane::Drain, &plane);
   server_options.undrain = std::bind_front(&cp::ControlPlane::Undrain, &plane);
   const auto catalog_server = cp::CatalogServer::Listen(io, *catalog, server_options);

@@ -34,7 +34,8 @@ void LogChanges(const std::vector<api::Endpoint>& before, const api::ServiceDelt
     const auto old = std::lower_bound(before.begin(), before.end(), now.id, [](const api::Endpoint& one, const std::string& id) { return one.id < id; });
     if (old != before.end() && old->id == now.id && old->generation == now.generation && old->state == now.state) continue;
     const std::string what = now.state == api::EndpointState::kReady ? "ready" : now.state == api::EndpointState::kDown ? "down: " + now.reason : now.reason;
-    spdlog::info("{} {} ({}) is {}", delta.service, now.id, FormatHostPort(now.address, now.port), what);
+    const auto level = now.state == api::EndpointState::kDown ? spdlog::level::warn : spdlog::level::info;
+    spdlog::log(level, "{} {} ({}) is {}", delta.service, now.id, FormatHostPort(now.address, now.port), what);
   }
   for (const std::string& id : delta.removed) spdlog::info("{} {} is gone", delta.service, id);
 }

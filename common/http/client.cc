@@ -19,6 +19,7 @@
 #include <boost/beast/http/read.hpp>
 #include <boost/beast/http/string_body.hpp>
 #include <boost/beast/http/write.hpp>
+#include <cerrno>
 #include <cstring>
 #include <sys/un.h>
 
@@ -169,6 +170,10 @@ asio::awaitable<absl::StatusOr<ClientResponse>> Receive(Stream& stream, const st
 
 }  // namespace
 
+bool IsOwnShortage(int error) {
+  return error == EMFILE || error == ENFILE || error == ENOBUFS || error == ENOMEM || error == EADDRNOTAVAIL;
+}
+
 const std::string* ClientResponse::Header(std::string_view name) const {
   for (const auto& [key, value] : headers) {
     if (key.size() == name.size() && strncasecmp(key.data(), name.data(), name.size()) == 0) return &value;
@@ -188,6 +193,9 @@ asio::awaitable<absl::StatusOr<ClientResponse>> Fetch(Url url, ClientRequest req
   Stream stream(executor);
   const error_code connect_error = co_await Connect(stream, *endpoints, deadline);
   if (connect_error == beast::error::timeout) co_return TimedOut(what, request);
+  if (IsOwnShortage(connect_error.value())) {
+    co_return absl::ResourceExhaustedError(absl::StrCat(what, ": cannot connect: ", connect_error.message()));
+  }
   if (connect_error) {
     co_return absl::UnavailableError(absl::StrCat(what, ": cannot connect: ", connect_error.message()));
   }

@@ -42,6 +42,10 @@ struct ClientResponse {
 // The message names the URL. Cancellation through Asio's slots closes the connection.
 boost::asio::awaitable<absl::StatusOr<ClientResponse>> Fetch(Url url, ClientRequest request);
 
+// Is this errno of a connect about ourselves (no file, port or memory left) rather than about the peer? Fetch answers
+// ResourceExhausted then.
+bool IsOwnShortage(int error);
+
 // The same for programs without an event loop (the command line).
 absl::StatusOr<ClientResponse> FetchBlocking(const Url& url, const ClientRequest& request);
 

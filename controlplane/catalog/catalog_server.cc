@@ -50,9 +50,10 @@ absl::StatusOr<std::unique_ptr<CatalogServer>> CatalogServer::Listen(boost::asio
                                                                      EmbeddedCatalog& catalog,
                                                                      CatalogServerOptions options) {
   const std::string bind = options.bind;
-  const auto api = std::make_shared<Api>(catalog, std::move(options));
   http::ServerOptions server;
   server.name = "catalog";
+  server.connections_max = options.connections_max;
+  const auto api = std::make_shared<Api>(catalog, std::move(options));
   auto listening = http::Server::Listen(
       io, bind, server, [api](const http::Request& request, const http::Peer& peer) {
         return Handle(api, request, peer);

@@ -15,6 +15,7 @@ namespace ringway::cp {
 
 struct CatalogServerOptions {
   std::string bind = "0.0.0.0:8500";
+  size_t connections_max = 1024;  // further ones are closed
   DrainFunction drain;      // empty: PUT /v1/ringway/drain answers 501
   UndrainFunction undrain;  // likewise
 };

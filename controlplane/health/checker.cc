@@ -15,7 +15,6 @@
 #include <utility>
 
 #include "common/log/log.h"
-#include "controlplane/config/net_names.h"
 #include "controlplane/health/probe.h"
 #include "controlplane/health/tally.h"
 
@@ -25,6 +24,8 @@ namespace asio = boost::asio;
 using std::chrono::milliseconds;
 
 namespace {
+
+constexpr std::chrono::seconds kNotMadeEvery{60};
 
 struct Watch {
   Watch(asio::io_context& io, std::string service_name, HealthCheck settings, CheckTarget whom)
@@ -87,22 +88,26 @@ struct Checker::State {
     return milliseconds(static_cast<int64_t>(interval_ms * std::uniform_real_distribution<double>(low, high)(random)));
   }
 
+  // What changes is logged by the resolver, who knows what it means for the endpoint.
   void Judge(Watch& watch, const ProbeResult& result) {
     ++checks_total;
+    if (result.not_made) return SayNotMade(result);
     if (!result.success) watch.reason = result.reason;
     if (!watch.tally.Count(result.success)) return;
-    const std::string where = watch.service + " " + watch.target.id + " (" + FormatHostPort(watch.target.address, watch.target.port) + ")";
-    if (watch.tally.up()) {
-      watch.reason.clear();
-      spdlog::info("active check: {} is up", where);
-    } else {
-      spdlog::warn("active check: {} is down: {}", where, watch.reason);
-    }
+    if (watch.tally.up()) watch.reason.clear();
     if (on_change) on_change(watch.service);
+  }
+
+  void SayNotMade(const ProbeResult& result) {
+    const auto now = std::chrono::steady_clock::now();
+    if (now < not_made_told_at + kNotMadeEvery) return;
+    not_made_told_at = now;
+    spdlog::error("active checks cannot be made, endpoints stay as they are: {}", result.reason);
   }
 
   asio::io_context& io;
   const size_t running_max;
+  std::chrono::steady_clock::time_point not_made_told_at{};
   std::mt19937 random;
   std::function<void(const std::string&)> on_change;
   std::map<std::string, std::map<std::string, std::shared_ptr<Watch>>> services;

@@ -52,6 +52,7 @@ asio::awaitable<ProbeResult> ProbeHttp(HealthCheck check, std::string address, u
   const auto response = co_await http::Fetch(url, request);
   ProbeResult result;
   if (!response.ok()) {
+    result.not_made = absl::IsResourceExhausted(response.status());
     result.reason = std::string(response.status().message());
     co_return result;
   }
@@ -81,6 +82,7 @@ asio::awaitable<ProbeResult> ProbeTcp(HealthCheck check, std::string address, ui
   timer.cancel();
   ProbeResult result;
   result.success = !error;
+  result.not_made = http::IsOwnShortage(error.value());
   if (error) {
     const std::string where = "TCP connect to " + FormatHostPort(address, port) + ": ";
     result.reason = where + (*expired ? "no answer within " + FormatDuration(check.timeout_ms) : error.message());

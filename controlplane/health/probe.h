@@ -11,6 +11,7 @@ namespace ringway::cp {
 
 struct ProbeResult {
   bool success = false;
+  bool not_made = false;  // we ourselves lack files, ports or memory: it says nothing about the endpoint
   std::string reason;  // why not, in words; empty on success
 };
 

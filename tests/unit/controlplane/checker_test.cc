@@ -3,6 +3,8 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/resource.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <boost/asio/ip/tcp.hpp>
@@ -70,6 +72,25 @@ class CheckerTest : public testing::Test {
   Checker checker_{io_};
   std::vector<std::string> changed_;
 };
+
+TEST_F(CheckerTest, OurOwnLackOfFilesSaysNothingAboutTheEndpoint) {
+  rlimit before{};
+  ASSERT_EQ(getrlimit(RLIMIT_NOFILE, &before), 0);
+  const int lowest = dup(0);
+  close(lowest);
+  const rlimit none_left{static_cast<rlim_t>(lowest), before.rlim_max};
+  ASSERT_EQ(setrlimit(RLIMIT_NOFILE, &none_left), 0);
+  HealthCheck tcp = check_;
+  tcp.type = HealthCheck::Type::kTcp;
+  checker_.SetTargets("web", check_, {Target()});
+  checker_.SetTargets("db", tcp, {Target()});
+  const bool checked = RunUntil(io_, [&] { return checker_.checks_total() >= 2; });
+  setrlimit(RLIMIT_NOFILE, &before);
+  ASSERT_TRUE(checked);
+  EXPECT_EQ(requests_, 0) << "the check could be made";
+  EXPECT_TRUE(Up());
+  EXPECT_TRUE(checker_.Verdict("db", "n/a", 1).up);
+}
 
 TEST_F(CheckerTest, AsksWhatTheDemosHttpchkAsks) {
   checker_.SetTargets("web", check_, {Target()});
