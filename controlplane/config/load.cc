@@ -9,7 +9,6 @@
 #include <cstdlib>
 #include <cstring>
 #include <fstream>
-#include <sstream>
 
 #include "absl/strings/str_join.h"
 #include "controlplane/config/default_config.h"
@@ -20,11 +19,27 @@ namespace ringway::cp {
 namespace {
 
 constexpr char kDefaultFile[] = "/etc/ringway/ringway.json";
+constexpr size_t kFileBytesMax = 4u << 20;
 constexpr uint32_t kDayMs = 24 * 3600 * 1000;
 
 std::string Environment(const char* name) {
   const char* value = std::getenv(name);
   return value == nullptr ? "" : value;
+}
+
+absl::StatusOr<std::string> ReadFile(const std::string& file) {
+  std::ifstream stream(file, std::ios::binary);
+  std::string text(kFileBytesMax + 1, '\0');
+  if (stream) stream.read(text.data(), static_cast<std::streamsize>(text.size()));
+  if (!stream.is_open() || stream.bad()) {
+    return absl::NotFoundError(file + ": wanted a config file, cannot read it: " + std::strerror(errno));
+  }
+  text.resize(static_cast<size_t>(stream.gcount()));
+  if (text.size() > kFileBytesMax) {
+    return absl::InvalidArgumentError(file + ": wanted a config file of at most " + std::to_string(kFileBytesMax >> 20) + " MiB");
+  }
+  if (text.starts_with("\xef\xbb\xbf")) text.erase(0, 3);  // the mark some editors begin a file with
+  return text;
 }
 
 absl::Status Refusal(const Diagnostics& diagnostics) {
@@ -118,13 +133,9 @@ absl::StatusOr<Loaded> ParseConfig(std::string_view text, const std::string& fil
 absl::StatusOr<Loaded> LoadConfig(const std::string& file) {
   const std::string catalog_address = Environment("RINGWAY_CATALOG");
   if (file.empty()) return ParseConfig(kDefaultConfig, std::string(kDefaultConfigName), catalog_address);
-  std::ifstream stream(file, std::ios::binary);
-  std::ostringstream text;
-  if (stream) text << stream.rdbuf();
-  if (!stream || !text) {
-    return absl::NotFoundError(file + ": wanted a config file, cannot read it: " + std::strerror(errno));
-  }
-  return ParseConfig(text.str(), file, catalog_address);
+  const auto text = ReadFile(file);
+  if (!text.ok()) return text.status();
+  return ParseConfig(*text, file, catalog_address);
 }
 
 }  // namespace ringway::cp
