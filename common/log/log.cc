@@ -1,6 +1,7 @@
 // The process's log; see log.h. One logger, stderr, flushed line by line.
 #include "common/log/log.h"
 
+#include <spdlog/pattern_formatter.h>
 #include <spdlog/sinks/stdout_sinks.h>
 
 #include <boost/json.hpp>
@@ -10,6 +11,7 @@
 
 #include "absl/status/statusor.h"
 #include "absl/strings/str_cat.h"
+#include "common/log/printable.h"
 
 namespace ringway::log {
 namespace {
@@ -43,6 +45,21 @@ class JsonFormatter final : public spdlog::formatter {
     const size_t length = std::strftime(text, sizeof(text), "%Y-%m-%dT%H:%M:%S", &utc);
     return fmt::format("{}.{:03}Z", std::string_view(text, length), ms % 1000);
   }
+};
+
+// One line a message, whatever a name in it holds: nobody writes lines of the log from outside.
+class TextFormatter final : public spdlog::formatter {
+ public:
+  void format(const spdlog::details::log_msg& message, spdlog::memory_buf_t& out) override {
+    const std::string line = Printable(std::string_view(message.payload.data(), message.payload.size()));
+    spdlog::details::log_msg printable = message;
+    printable.payload = line;
+    pattern_.format(printable, out);
+  }
+  std::unique_ptr<spdlog::formatter> clone() const override { return std::make_unique<TextFormatter>(); }
+
+ private:
+  spdlog::pattern_formatter pattern_{"%Y-%m-%dT%H:%M:%S.%e%z %l %n: %v"};
 };
 
 struct Spec {
@@ -79,7 +96,7 @@ void Install(std::string_view program, const Spec& spec) {
   if (spec.json) {
     logger->set_formatter(std::make_unique<JsonFormatter>());
   } else {
-    logger->set_pattern("%Y-%m-%dT%H:%M:%S.%e%z %l %n: %v");
+    logger->set_formatter(std::make_unique<TextFormatter>());
   }
   spdlog::set_default_logger(std::move(logger));
 }

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "common/log/printable.h"
 #include "controlplane/cli/commands.h"
 
 namespace ringway::cp {
@@ -18,7 +19,7 @@ namespace json = boost::json;
 using Row = std::vector<std::string>;
 
 std::string Text(const json::value& value) {
-  if (value.is_string()) return std::string(value.get_string());
+  if (value.is_string()) return log::Printable(std::string_view(value.get_string().data(), value.get_string().size()));
   return value.is_null() ? "-" : json::serialize(value);
 }
 

@@ -22,6 +22,10 @@ TEST(Log, TextNamesProgramAndLevel) {
   EXPECT_THAT(Logged("", "hello"), HasSubstr(" info prog: hello\n"));
 }
 
+TEST(Log, AMessageIsOneLineWhateverANameInItHolds) {
+  EXPECT_THAT(Logged("", "instance a\nerror: forged\x1b[2J\t\xc3\xbc"), HasSubstr("prog: instance a\\nerror: forged\\x1b[2J\\t\xc3\xbc\n"));
+}
+
 TEST(Log, LevelsBelowTheLimitAreSilent) { EXPECT_EQ(Logged("warn", "hello"), ""); }
 
 TEST(Log, JsonLinesParseWhateverTheMessage) {
