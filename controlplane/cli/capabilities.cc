@@ -12,6 +12,7 @@ int Capabilities() {
   std::string group;
   for (const probe::Finding& finding : probe::ProbeAll()) {
     if (finding.group != group) std::cout << (group.empty() ? "" : "\n") << finding.group << "\n";
+    if (group != "bpf" && finding.group == "bpf") std::cout << "  (for kernel programs, of which this release has none yet: nothing is lost today)\n";
     group = finding.group;
     const char* mark = finding.verdict == probe::Verdict::kYes ? "yes   " : finding.verdict == probe::Verdict::kPartly ? "partly" : "no    ";
     std::cout << "  " << mark << "  " << finding.what << ": " << finding.detail << "\n";
