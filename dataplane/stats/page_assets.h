@@ -14,7 +14,7 @@ inline constexpr std::string_view kPageStyle = R"css(
 body{margin:0;background:var(--bg);color:var(--ink);font:14px/1.45 system-ui,sans-serif}
 header,main,footer{max-width:1400px;margin:0 auto;padding:12px 16px}
 h1{font-size:20px;margin:0;display:inline-block}
-h2{font-size:16px;margin:0 0 8px}
+h2{font-size:16px;margin:0 0 8px;overflow-wrap:anywhere}
 h2 small,.dim{color:var(--dim);font-weight:normal}
 section{background:var(--card);border:1px solid var(--line);border-radius:8px;padding:12px 14px;margin:0 0 14px}
 .scroll{overflow-x:auto}
