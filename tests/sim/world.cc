@@ -405,11 +405,14 @@ void World::CheckCounters() {
   zero(t.worker.buffers_small_used, "buffers_small_used");
   zero(t.worker.buffers_large_used, "buffers_large_used");
   uint64_t in = 0, out = 0, sent = 0, received = 0, connects = 0, bound = 0;
+  uint64_t to_clients = 0, refused = 0;
   for (const Listener& l : listeners_) {
     const dp::ListenerCounters& c = t.listeners[l.entry.handle];
     zero(c.sessions_open, "listener.sessions_open");
     in += c.bytes_received_total.Get();
     out += c.bytes_sent_total.Get();
+    for (size_t kind = 2; kind < 6; ++kind) to_clients += c.responses_total[kind].Get();
+    for (const dp::Counter& refusal : c.refused_total) refused += refusal.Get();
   }
   for (uint32_t h = 0; h < handle_left_.size(); ++h) {
     const dp::EndpointCounters& c = t.endpoints[h];
@@ -422,13 +425,12 @@ void World::CheckCounters() {
     bound += c.exchanges_total.Get();
     same(c.exchanges_total.Get(), c.connects_total.Get() + c.reuses_total.Get(), "exchanges of an endpoint");
   }
-  uint64_t requests = 0, answers = 0, retries = 0, refused = 0;
+  uint64_t requests = 0, answers = 0, retries = 0;
   for (const Service& s : services_) {
     const dp::ServiceCounters& c = t.services[s.settings.handle];
     zero(c.exchanges_in_flight, "service.exchanges_in_flight");
     requests += c.requests_total.Get();
     retries += c.retries_total.Get();
-    refused += c.no_endpoint_total.Get();
     uint64_t of_service = 0, timed = 0;
     for (size_t kind = 2; kind < 6; ++kind) of_service += c.responses_total[kind].Get();
     for (const dp::Counter& bucket : c.response_time.buckets) timed += bucket.Get();
@@ -436,6 +438,8 @@ void World::CheckCounters() {
     same(timed, of_service, "response times");
     answers += of_service;
   }
+  // Every response belongs to a service, or is a refusal.
+  if (answers > to_clients || to_clients > answers + refused) Fail("responses of services and listeners differ");
   same(connects, io_->totals().connects, "connects");
   if (bound > requests + retries) Fail("more exchanges were bound than requests and retries there were");
   if (ledger_.mood.calm) same(bound, requests + retries, "exchanges bound");
