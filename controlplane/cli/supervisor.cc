@@ -124,9 +124,11 @@ void Supervisor::OnSignal(int signal) {
     return;
   }
   if (!std::exchange(stopping_, true)) {
+    stop_asked_at_ = Clock::now();
     spdlog::info("stopping on {}; once more to stop at once", strsignal(signal));
     return;
   }
+  if (Clock::now() - stop_asked_at_ < kSameStop) return;
   for (const Child& child : children_) {
     if (child.pid != 0) kill(child.pid, SIGKILL);
   }

@@ -29,6 +29,9 @@ class Supervisor {
   // Started in this order, stopped in the opposite one. SIGHUP goes to the first.
   explicit Supervisor(std::vector<ChildProgram> programs);
 
+  // Two signals within this time are one stop: timeout(1), for one, signals the process and then its group.
+  static constexpr std::chrono::milliseconds kSameStop{200};
+
   // Until SIGTERM, SIGINT or SIGQUIT: 0. A second such signal kills at once. Else the exit code of a first start that failed.
   int Run();
 
@@ -56,6 +59,7 @@ class Supervisor {
   sigset_t old_mask_{};
   int exit_code_ = 0;
   bool stopping_ = false;
+  Clock::time_point stop_asked_at_{};
   size_t stop_at_ = 0;  // children [0, stop_at_) have not been told to stop yet
   Clock::time_point kill_at_{};
 };

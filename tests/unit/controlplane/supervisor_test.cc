@@ -114,8 +114,19 @@ TEST_F(SupervisorTest, ASecondSignalKillsAtOnce) {
   ASSERT_TRUE(LogBecomes([](const std::string& log) { return Count(log, "data-up") == 1; }));
   kill(pid_, SIGTERM);
   ASSERT_TRUE(LogBecomes([](const std::string& log) { return Count(log, "data-term") == 1; }));
+  std::this_thread::sleep_for(Supervisor::kSameStop);
   kill(pid_, SIGTERM);
   EXPECT_EQ(ExitCode(), 0);
+}
+
+TEST_F(SupervisorTest, TwoSignalsAtOnceAreOneStop) {
+  Start({Script("control", "exec sleep 1000"),
+         Script("data", "trap 'sleep 0.05; " + Say("data-done") + "exit 0' TERM; " + Say("data-up") + "while :; do sleep 0.02; done")});
+  ASSERT_TRUE(LogBecomes([](const std::string& log) { return Count(log, "data-up") == 1; }));
+  kill(pid_, SIGTERM);
+  kill(pid_, SIGINT);  // not SIGTERM: two of a kind may become one on their way
+  EXPECT_EQ(ExitCode(), 0);
+  EXPECT_EQ(Count(Log(), "data-done"), 1u);
 }
 
 }  // namespace
