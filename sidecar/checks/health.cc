@@ -19,6 +19,9 @@ constexpr auto kNoThrow = asio::as_tuple(asio::use_awaitable);
 constexpr std::chrono::milliseconds kFirstRetry{20};
 constexpr std::chrono::milliseconds kFirstRetryScript{100};
 constexpr std::chrono::hours kForever{24 * 365};
+constexpr std::chrono::seconds kLateAfter{5};
+
+std::string FirstLine(const std::string& output) { return output.substr(0, std::min<size_t>(output.find('\n'), 200)); }
 
 std::chrono::milliseconds FirstRetryOf(const CheckDefinition& check) {
   return check.kind == CheckDefinition::Kind::kScript ? kFirstRetryScript : kFirstRetry;
@@ -49,10 +52,11 @@ void Health::SetUp(bool up, const std::string& why) {
   up_ = up;
   why_down_ = why;
   ++start_;
+  up_since_ = std::chrono::steady_clock::now();
   for (const auto& slot : slots_) {
     slot->status = slot->check.initial_status.value_or(CheckStatus::kCritical);
     slot->output = "not checked yet";
-    slot->passed = false;
+    slot->passed = slot->told = false;
     slot->threshold.Reset();
     slot->wake.cancel();
   }
@@ -86,10 +90,17 @@ asio::awaitable<void> Health::RunOnce(Slot& slot) {
   slot.output = result.output;
   slot.passed = slot.passed || slot.status == CheckStatus::kPassing;
   if (slot.status != before) {
-    spdlog::info("check {}: {} -> {}: {}", slot.check.name, StatusName(before), StatusName(slot.status),
-                 slot.output.substr(0, std::min<size_t>(slot.output.find('\n'), 200)));
+    spdlog::info("check {}: {} -> {}: {}", slot.check.name, StatusName(before), StatusName(slot.status), FirstLine(slot.output));
   }
+  TellIfLate(slot);
   Announce();
+}
+
+// A program that never comes up changes nothing, so nothing else would say why no request reaches it.
+void Health::TellIfLate(Slot& slot) {
+  if (slot.passed || slot.told || std::chrono::steady_clock::now() - up_since_ < kLateAfter) return;
+  slot.told = true;
+  spdlog::warn("check {}: has not passed in {} s since the program started: {}", slot.check.name, kLateAfter.count(), FirstLine(slot.output));
 }
 
 void Health::Announce() {

@@ -39,10 +39,12 @@ class Health {
     CheckStatus status;
     std::string output = "not checked yet";
     bool passed = false;  // since the program's last start
+    bool told = false;    // that it has not passed for long; likewise
   };
 
   boost::asio::awaitable<void> Loop(Slot& slot);
   boost::asio::awaitable<void> RunOnce(Slot& slot);
+  void TellIfLate(Slot& slot);
   void Announce();
 
   boost::asio::io_context& io_;
@@ -50,6 +52,7 @@ class Health {
   std::vector<std::unique_ptr<Slot>> slots_;
   bool up_ = false;
   bool stopped_ = false;
+  std::chrono::steady_clock::time_point up_since_;
   uint64_t start_ = 0;  // counts the program's starts: a result from before the last one is void
   std::string why_down_ = "the program has not been started";
   CheckStatus announced_ = CheckStatus::kCritical;
