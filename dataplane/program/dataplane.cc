@@ -57,11 +57,13 @@ class Dataplane {
   void Spawn(asio::awaitable<void> task);
   void EndLoop(int code);
 
+  void TellSessionsMax(uint32_t wanted);
   std::vector<const WorkerShared*> ConstShared() const;
 
   const DataplaneOptions options_;
   asio::io_context io_{1};
   int exit_code_ = kExitOk;
+  uint32_t sessions_max_ = 0;  // of the config, as last told; zero: from the limit of open files
   std::optional<StoredSnapshot> first_;
   std::vector<std::unique_ptr<WorkerShared>> shared_;
   std::vector<std::unique_ptr<WorkerThread>> threads_;  // declared after what they use
@@ -130,7 +132,8 @@ std::optional<int> Dataplane::LoadSnapshot() {
 std::optional<int> Dataplane::StartWorkers() {
   const uint64_t files = RaiseFileLimit();
   const uint32_t workers = options_.workers != 0 ? options_.workers : UsableCpus();
-  const SessionShare share = ShareFiles(files, workers, first_ ? first_->snapshot->sessions_max : 0);
+  sessions_max_ = first_ ? first_->snapshot->sessions_max : 0;
+  const SessionShare share = ShareFiles(files, workers, sessions_max_);
   for (uint32_t i = 0; i < workers; ++i) {
     shared_.push_back(std::make_unique<WorkerShared>());
     WorkerThreadOptions options;
@@ -172,7 +175,18 @@ void Dataplane::WireColdSide() {
   collector_ = std::make_unique<Collector>(ConstShared(), *applier_, feed_.get());
   stats_ = std::make_unique<StatsServer>(io_, *collector_);
   limit_log_ = std::make_unique<LimitLog>(ConstShared());
-  applier_->OnApplied([this](const Applier::Snapshot& snapshot) { stats_->Configure(snapshot->stats); });
+  applier_->OnApplied([this](const Applier::Snapshot& snapshot) {
+    stats_->Configure(snapshot->stats);
+    TellSessionsMax(snapshot->sessions_max);
+  });
+}
+
+// Slabs are made once, from what was known at the start.
+void Dataplane::TellSessionsMax(uint32_t wanted) {
+  if (wanted == sessions_max_) return;
+  sessions_max_ = wanted;
+  spdlog::warn("limits.sessions_max is now {}: it takes effect at the dataplane's next start",
+               wanted == 0 ? std::string("left to the limit of open files") : std::to_string(wanted));
 }
 
 std::vector<const WorkerShared*> Dataplane::ConstShared() const {
