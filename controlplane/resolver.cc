@@ -40,6 +40,16 @@ void LogChanges(const std::vector<api::Endpoint>& before, const api::ServiceDelt
   for (const std::string& id : delta.removed) spdlog::info("{} {} is gone", delta.service, id);
 }
 
+// The line to find at night: a service that stops being served, and that it is again.
+void LogServed(const std::string& service, const std::vector<api::Endpoint>& before, const std::vector<api::Endpoint>& after) {
+  const auto served = [](const std::vector<api::Endpoint>& endpoints) {
+    return std::any_of(endpoints.begin(), endpoints.end(), [](const api::Endpoint& one) { return one.state == api::EndpointState::kReady; });
+  };
+  if (served(before) == served(after)) return;
+  if (served(after)) return spdlog::info("{} is served again", service);
+  spdlog::error("{} is not served: none of its {} endpoints is ready", service, after.size());
+}
+
 bool SameSettings(const api::Snapshot& a, const api::Snapshot& b) {
   if (a.listeners != b.listeners || a.stats != b.stats || a.sessions_max != b.sessions_max || a.shutdown_timeout_ms != b.shutdown_timeout_ms) return false;
   return std::equal(a.services.begin(), a.services.end(), b.services.begin(), b.services.end(), [](const api::Service& x, const api::Service& y) {
@@ -158,6 +168,7 @@ void Resolver::Settle() {
     auto changed = DiffEndpoints(name, endpoints, now);
     if (!changed) continue;
     LogChanges(endpoints, *changed);
+    LogServed(name, endpoints, now);
     endpoints = std::move(now);
     delta.services.push_back(std::move(*changed));
   }
