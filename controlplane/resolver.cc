@@ -47,7 +47,7 @@ void LogServed(const std::string& service, const std::vector<api::Endpoint>& bef
   };
   if (served(before) == served(after)) return;
   if (served(after)) return spdlog::info("{} is served again", service);
-  spdlog::error("{} is not served: none of its {} endpoints is ready", service, after.size());
+  spdlog::error("{} is not served: {} endpoints, none of them ready", service, after.size());
 }
 
 bool SameSettings(const api::Snapshot& a, const api::Snapshot& b) {

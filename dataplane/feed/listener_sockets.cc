@@ -49,6 +49,16 @@ UniqueFd::~UniqueFd() {
   if (fd_ >= 0) close(fd_);
 }
 
+bool OthersListen(const IpAddress& address) {
+  if (address.port == 0) return false;
+  const UniqueFd fd(socket(address.v6 ? AF_INET6 : AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  if (fd.get() < 0 || !SetOn(fd.get(), SOL_SOCKET, SO_REUSEADDR)) return false;
+  if (address.v6 && !SetOn(fd.get(), IPPROTO_IPV6, IPV6_V6ONLY)) return false;
+  sockaddr_storage storage;
+  const socklen_t size = ToSockaddr(address, storage);
+  return bind(fd.get(), reinterpret_cast<sockaddr*>(&storage), size) != 0 && errno == EADDRINUSE;
+}
+
 IpAddress LocalAddress(int fd) {
   sockaddr_storage storage{};
   socklen_t size = sizeof(storage);

@@ -33,6 +33,9 @@ inline constexpr int kBacklog = 4096;  // the kernel cuts it to net.core.somaxco
 // sockets take IPv6 only. Unavailable names the address and the error: a later try may succeed.
 absl::StatusOr<std::vector<UniqueFd>> OpenListenerSockets(const IpAddress& address, uint32_t count);
 
+// Does a socket listen there already, be it one with SO_REUSEPORT that would let ours in beside it?
+bool OthersListen(const IpAddress& address);
+
 // Where a socket is bound, its port included.
 IpAddress LocalAddress(int fd);
 

@@ -116,15 +116,27 @@ absl::StatusOr<std::vector<MapBuilder::Opened>> MapBuilder::OpenNewListeners(
   for (const api::Listener& listener : snapshot.listeners) {
     const std::string identity = ListenerIdentity(listener);
     if (listener_handles_.Find(identity).has_value()) continue;
+    const IpAddress address = *ParseBind(listener.bind);
+    const bool shared = !ListensAt(address) && OthersListen(address);
     absl::StatusOr<std::vector<UniqueFd>> sockets =
-        OpenListenerSockets(*ParseBind(listener.bind), static_cast<uint32_t>(workers_.size()));
+        OpenListenerSockets(address, static_cast<uint32_t>(workers_.size()));
     if (!sockets.ok()) {
       return absl::Status(sockets.status().code(),
                           absl::StrCat("listener ", listener.name, ": ", sockets.status().message()));
     }
+    // SO_REUSEPORT lets us in all the same, and the kernel shares out the connections.
+    if (shared) {
+      spdlog::warn("listener {}: another dataplane of this user listens on {} too and gets a share of the connections; "
+                   "unless it is stopping, stop one of them", listener.name, listener.bind);
+    }
     opened.push_back({identity, *std::move(sockets)});
   }
   return opened;
+}
+
+bool MapBuilder::ListensAt(const IpAddress& address) const {
+  return std::any_of(current_.listeners.begin(), current_.listeners.end(),
+                     [&](const auto& entry) { return entry != nullptr && entry->address == address; });
 }
 
 void MapBuilder::CommitServices(const api::Snapshot& snapshot) {

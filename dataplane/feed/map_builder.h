@@ -38,6 +38,7 @@ class MapBuilder {
 
   absl::Status CheckRoom(const api::Snapshot& snapshot) const;
   absl::StatusOr<std::vector<Opened>> OpenNewListeners(const api::Snapshot& snapshot) const;
+  bool ListensAt(const IpAddress& address) const;
   void CommitServices(const api::Snapshot& snapshot);
   void CommitService(const api::Service& service, const api::Service* before);
   void LeaveEndpoints(const api::Service& before, const api::Service* after);

@@ -9,6 +9,7 @@
 #include <filesystem>
 
 #include "dataplane/feed/address.h"
+#include "dataplane/feed/listener_sockets.h"
 #include "tests/unit/dataplane/feed/feed_test_support.h"
 
 namespace ringway::dp {
@@ -181,6 +182,15 @@ TEST_F(MapBuilderTest, AListenerThatComesBackGetsNewSocketsUnderAnotherHandle) {
   EXPECT_EQ((*second)->listeners[before], nullptr);
   const auto third = Build(with);
   EXPECT_NE(builder_->directory().listeners.at("front"), before);
+}
+
+TEST(ListenerSockets, OthersAreSeenThoughTheyWouldShareTheAddress) {
+  const auto others = OpenListenerSockets(*ParseBind("127.0.0.1:0"), 1);
+  ASSERT_TRUE(others.ok());
+  const IpAddress address = LocalAddress(others->front().get());
+  EXPECT_TRUE(OthersListen(address));
+  EXPECT_TRUE(OpenListenerSockets(address, 1).ok()) << "the kernel lets us in";
+  EXPECT_FALSE(OthersListen(*ParseBind("127.0.0.1:0")));
 }
 
 TEST_F(MapBuilderTest, ARenamedListenerKeepsItsSockets) {
