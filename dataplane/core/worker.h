@@ -118,7 +118,7 @@ class Worker {
   void PoolUpstream(Upstream& u);
   void UnlinkIdle(Upstream& u);
   void CloseIdle(EndpointHandle endpoint);
-  bool EvictIdle();
+  void EvictIdle();
 
   // worker_response.h
   void ArmUpstreamRecv(Upstream& u);
@@ -202,6 +202,7 @@ class Worker {
   static constexpr uint32_t kCoolUs = 1000000;         // an endpoint that refused a connection is chosen last for this long
   static constexpr uint32_t kAcceptPauseUs = 100000;   // after an accept error
   static constexpr uint32_t kBuffersReserve = 64;      // fewer free ones: requests are not kept for a retry
+  static constexpr uint32_t kEvictLooks = 256;         // slots looked at for an idle upstream to close
   static constexpr uint32_t kWaitMsMax = 1000;
   static constexpr uint32_t kResponseHeadMax = 16384;
 
@@ -234,6 +235,7 @@ class Worker {
   bool accept_idle_ = false;  // a listener is not accepting and should again
   bool stopping_ = false;
   uint64_t stop_deadline_us_ = 0;
+  uint32_t idle_ = 0;  // pooled upstreams, of all endpoints
   uint32_t evict_from_ = 0;
 };
 

@@ -172,7 +172,9 @@ void Worker<IoType>::MarkCut(Session& s, const Exchange& e) {
   const Framing framing = e.response.framing;
   const bool until_close = framing == Framing::kUntilClose || framing == Framing::kStripChunked;
   if (stream ? !e.response.received_all : e.state == ExchangeState::kResponding && until_close) s.reset = true;
-  if (stream && e.upstream != kNoSlot && !e.request.received_all) upstreams_[e.upstream].reset = true;
+  // An endpoint that was asked to upgrade may have switched already.
+  const bool stream_there = (stream && !e.request.received_all) || (e.head.upgrade && e.state == ExchangeState::kWaiting);
+  if (stream_there && e.upstream != kNoSlot) upstreams_[e.upstream].reset = true;
 }
 
 template <Io IoType>

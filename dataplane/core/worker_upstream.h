@@ -45,15 +45,15 @@ bool Worker<IoType>::BindPooled(Exchange& e, const EndpointEntry& endpoint) {
   return true;
 }
 
-// False when no descriptor or slot is to be had, even by closing idle ones.
+// False when no descriptor or slot is to be had.
 template <Io IoType>
 bool Worker<IoType>::BindNew(Exchange& e, const EndpointEntry& endpoint, const ServiceEntry& service) {
-  uint32_t slot = upstreams_.Allocate();
+  // Idle ones make room before the slots run out: closing takes a turn.
+  if (upstreams_.capacity() - upstreams_.in_use() <= upstreams_.capacity() / 8) EvictIdle();
+  const uint32_t slot = upstreams_.Allocate();
   if (slot == kNoSlot) {
     CountLimit(Limit::kUpstreams);
-    EvictIdle();
-    slot = upstreams_.Allocate();
-    if (slot == kNoSlot) return false;
+    return false;
   }
   const int fd = io_.OpenSocket(endpoint.address);
   if (fd < 0) {
@@ -264,6 +264,8 @@ void Worker<IoType>::GiveUp(Exchange& e, Next next) {
   e.next = next;
   e.state = ExchangeState::kUnbinding;
   if (s.sending) SetDeadline(s, kReplyTimeoutMs);
+  // The endpoint may have switched protocols already, and then takes a FIN for the end of a stream.
+  if (e.head.upgrade) upstreams_[e.upstream].reset = true;
   CloseUpstream(upstreams_[e.upstream]);
 }
 
@@ -284,6 +286,7 @@ void Worker<IoType>::PoolUpstream(Upstream& u) {
   else endpoint.idle_tail = SlotOf(u);
   endpoint.idle_head = SlotOf(u);
   ++endpoint.idle_count;
+  ++idle_;
   counters_.endpoints[u.endpoint].upstreams_idle.Add();
   wheel_.Set(TimerOf(u), io_.NowUs() + uint64_t{service->upstream_idle_timeout_ms} * 1000);
   ArmUpstreamRecv(u);
@@ -297,6 +300,7 @@ void Worker<IoType>::UnlinkIdle(Upstream& u) {
   if (u.idle_next != kNoSlot) upstreams_[u.idle_next].idle_previous = u.idle_previous;
   else endpoint.idle_tail = u.idle_previous;
   --endpoint.idle_count;
+  --idle_;
   counters_.endpoints[u.endpoint].upstreams_idle.Sub();
 }
 
@@ -305,17 +309,14 @@ void Worker<IoType>::CloseIdle(EndpointHandle endpoint) {
   while (balancer_.Endpoint(endpoint).idle_head != kNoSlot) CloseUpstream(upstreams_[balancer_.Endpoint(endpoint).idle_head]);
 }
 
-// Makes room by closing one pooled upstream, looking on from where the last look ended.
+// Makes room by closing one pooled upstream, looking on from where the last look ended; a bounded look, there is always a next.
 template <Io IoType>
-bool Worker<IoType>::EvictIdle() {
-  for (uint32_t i = 0; i < upstreams_.high_water(); ++i) {
+void Worker<IoType>::EvictIdle() {
+  for (uint32_t look = 0; idle_ > 0 && look < kEvictLooks; ++look) {
     evict_from_ = (evict_from_ + 1) % upstreams_.high_water();
     Upstream& u = upstreams_[evict_from_];
-    if (u.fd < 0 || u.state != UpstreamState::kIdle) continue;
-    CloseUpstream(u);
-    return true;
+    if (u.fd >= 0 && u.state == UpstreamState::kIdle) return CloseUpstream(u);
   }
-  return false;
 }
 
 }  // namespace ringway::dp

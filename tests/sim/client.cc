@@ -276,15 +276,16 @@ void Client::Write() {
     part.at += size;
     written_ += size;
     most -= size;
+    const bool all = part.at == part.text.size();
+    if (all && part.last) {
+      r.whole = true;
+      r.whole_us = network_.now_us;
+      continue_deadline_ = 0;
+      continued_ = false;
+    }
     if (habit_ != Habit::kNone && habit_ != Habit::kStallReading && habit_ != Habit::kPauseReading && written_ > habit_at_) return Misbehave();
     if (size == 0) return;  // woken when there is room
-    if (part.at == part.text.size()) {
-      if (part.last) {
-        r.whole = true;
-        r.whole_us = network_.now_us;
-        continue_deadline_ = 0;
-        continued_ = false;
-      }
+    if (all) {
       out_.pop_front();
       if (random_.Percent(50)) break;
     }
