@@ -169,13 +169,17 @@ asio::awaitable<void> Write(StatePtr state, LinkPtr link) {
 }
 
 asio::awaitable<void> Accept(StatePtr state) {
+  Clock::time_point refused_told_at{};
   while (!state->closed) {
     boost::system::error_code error;
     Stream::socket socket = co_await state->acceptor.async_accept(asio::redirect_error(asio::use_awaitable, error));
     if (state->closed) co_return;
     if (error || state->links.size() >= FeedServer::kDataplanesMax) {
       // At the limit of files or of dataplanes: the connection is refused and we pause rather than spin.
-      spdlog::error("feed: a connection is refused: {}", error ? error.message() : "at most 64 dataplanes");
+      if (Clock::now() - refused_told_at >= std::chrono::minutes(1)) {
+        refused_told_at = Clock::now();
+        spdlog::error("feed: connections are refused: {}", error ? error.message() : "at most 64 dataplanes");
+      }
       asio::steady_timer pause(state->io, std::chrono::milliseconds(200));
       boost::system::error_code ignored;
       co_await pause.async_wait(asio::redirect_error(asio::use_awaitable, ignored));
