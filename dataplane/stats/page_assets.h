@@ -11,16 +11,16 @@ inline constexpr std::string_view kPageStyle = R"css(
 @media (prefers-color-scheme:dark){:root{--bg:#12161c;--card:#1a2029;--ink:#e4e9f0;--dim:#98a4b3;--line:#2c3542;
 --good:#74d196;--warn:#f0c063;--bad:#ff9d94;--goodbg:#17351f;--warnbg:#3a2d10;--badbg:#42201d}}
 *{box-sizing:border-box}
-body{margin:0;background:var(--bg);color:var(--ink);font:14px/1.45 system-ui,sans-serif}
-header,main,footer{max-width:1400px;margin:0 auto;padding:12px 16px}
+body{margin:0;background:var(--bg);color:var(--ink);font:13px/1.45 system-ui,sans-serif}
+header,main,footer{max-width:1800px;margin:0 auto;padding:12px 16px}
 h1{font-size:20px;margin:0;display:inline-block}
 h2{font-size:16px;margin:0 0 8px;overflow-wrap:anywhere}
 h2 small,.dim{color:var(--dim);font-weight:normal}
 section{background:var(--card);border:1px solid var(--line);border-radius:8px;padding:12px 14px;margin:0 0 14px}
 .scroll{overflow-x:auto}
 table{border-collapse:collapse;width:100%;font-variant-numeric:tabular-nums}
-th,td{padding:4px 8px;text-align:right;white-space:nowrap;border-top:1px solid var(--line)}
-thead th{border-top:0;color:var(--dim);font-weight:600;font-size:12px}
+th,td{padding:3px 6px;text-align:right;white-space:nowrap;border-top:1px solid var(--line)}
+thead th{border-top:0;color:var(--dim);font-weight:600;font-size:11px}
 th:first-child,td:first-child,.text{text-align:left}
 td.reason{white-space:normal;max-width:26em;text-align:left;color:var(--dim);font-size:12px}
 .facts{display:flex;flex-wrap:wrap;gap:6px 26px;margin:0 0 10px}
