@@ -6,7 +6,6 @@
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/bind_cancellation_slot.hpp>
 #include <boost/asio/co_spawn.hpp>
-#include <boost/asio/detached.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/use_awaitable.hpp>
 #include <cerrno>
@@ -52,7 +51,6 @@ struct State : std::enable_shared_from_this<State> {
 };
 
 asio::awaitable<void> State::AcceptLoop() {
-  const auto self = shared_from_this();
   while (!closed) {
     auto [error, socket] = co_await acceptor.async_accept(kNoThrow);
     if (closed) co_return;
@@ -132,7 +130,8 @@ absl::StatusOr<std::unique_ptr<Server>> Server::Listen(asio::io_context& io, con
   const uint16_t port = PortOf(acceptor->local_endpoint());
   std::string unix_path = bind.starts_with("unix:") ? bind.substr(5) : "";
   auto state = std::make_shared<State>(*std::move(acceptor), std::move(options), std::move(handler));
-  asio::co_spawn(io, state->AcceptLoop(), asio::detached);
+  // The handler keeps the state for a loop that has not begun when the server is closed.
+  asio::co_spawn(io, state->AcceptLoop(), [state](std::exception_ptr) {});
   return std::unique_ptr<Server>(new AsioServer(std::move(state), port, std::move(unix_path)));
 }
 
