@@ -17,7 +17,6 @@ foreach(target IN LISTS imported_targets)
   endif()
 endforeach()
 find_package(spdlog REQUIRED)
-find_package(OpenSSL QUIET)
 
 # Beast and Asio are used header-only in every program; -fno-sized things stay off. Coroutines need no flag in C++20.
 add_library(ringway_asio INTERFACE)

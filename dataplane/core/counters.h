@@ -84,10 +84,10 @@ struct ListenerCounters {
 };
 
 // Limits that were hit. stats/ and the log name them; the order is that of kLimitNames.
-enum class Limit : uint8_t { kSessions, kUpstreams, kFiles, kExchanges, kBuffersSmall, kBuffersLarge, kHandles };
-inline constexpr uint32_t kLimits = 7;
+enum class Limit : uint8_t { kSessions, kUpstreams, kFiles, kExchanges, kBuffersSmall, kBuffersLarge };
+inline constexpr uint32_t kLimits = 6;
 inline constexpr std::array<const char*, kLimits> kLimitNames = {
-    "sessions", "upstreams", "open_files", "exchanges", "buffers_small", "buffers_large", "handles"};
+    "sessions", "upstreams", "open_files", "exchanges", "buffers_small", "buffers_large"};
 
 // Time-outs that ended something; the order is that of kTimeoutNames.
 enum class Timeout : uint8_t { kHead, kClientIdle, kConnect, kResponse, kBodyIdle, kTunnel, kUpstreamIdle, kLinger };

@@ -41,7 +41,7 @@ enum class HeadError : uint8_t {
   kNotImplemented,  // 501: a method longer than kMethodBytesMax
 };
 
-// Why a head was refused with kBad; one counter each.
+// Why a head was refused with kBad.
 enum class BadReason : uint8_t {
   kNone,
   kRequestLine,    // RFC 9112 section 3, the status line of section 4 too
@@ -58,7 +58,6 @@ enum class BadReason : uint8_t {
   kCuts,              // more than kCutsMax separate places to cut
   kStatus,            // outside 100..599: RFC 9110 section 15
 };
-inline constexpr int kBadReasons = 14;
 
 inline constexpr uint32_t kMethodBytesMax = 32;
 inline constexpr int kCutsMax = 16;

@@ -127,8 +127,8 @@ void Worker<IoType>::SendRequest(Exchange& e) {
   SubmitUpstreamSend(e);
 }
 
-// Once a request, when its listener is sure to be there. X-Forwarded-For is appended to what a trusted proxy sent, -Port and -Proto are set (where a trusted proxy forwards for
-// somebody, its own stay).
+// Written once a request, while its listener is sure to be there. X-Forwarded-For is appended to what a
+// trusted proxy sent, -Port and -Proto are set (where a trusted proxy forwards for somebody, its own stay).
 template <Io IoType>
 void Worker<IoType>::WriteForwarded(Exchange& e) {
   const Session& s = SessionOf(e);

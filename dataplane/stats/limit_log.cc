@@ -11,12 +11,11 @@ constexpr std::chrono::seconds kEvery{10};
 // What it means and what to do, in the order of kLimitNames.
 constexpr std::array<const char*, kLimits> kMeaning = {
     "new connections wait in the kernel's queue until a session ends (sessions_max, or the limit of open files)",
-    "idle upstreams are closed, then requests are answered 503 (limit of open files)",
-    "no file descriptor is free; accepting pauses (raise the limit of open files: ulimit -n, LimitNOFILE=)",
+    "no idle upstream was left to close: requests are answered 503 (limit of open files)",
+    "no file descriptor is free; accepting pauses, requests that need one are answered 503 (raise the limit of open files: ulimit -n, LimitNOFILE=)",
     "requests are answered 503",
     "receives wait until a small buffer is returned",
-    "receives wait until a large buffer is returned",
-    "no handle is free for another endpoint, service or listener",
+    "bulk receives take small buffers instead",
 };
 
 }  // namespace
