@@ -147,9 +147,10 @@ std::chrono::milliseconds Registration::OnFailed(const absl::Status& why) {
 }
 
 asio::awaitable<void> Registration::Drain() {
-  if (!ever_registered_) co_return;
+  if (!ever_sent_) co_return;
   draining_ = true;
-  co_await AwaitIdle();
+  co_await AwaitIdle();  // one that is on its way may be in the catalog already
+  if (!ever_registered_) co_return;
   std::string id = service_id_;
   std::string token = token_;
   spdlog::info("service {}: draining, up to {} ms", service_.name, options_.drain_timeout.count());
