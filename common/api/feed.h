@@ -25,7 +25,7 @@ struct Endpoint {
   uint16_t port = 0;
   uint32_t weight = 1;  // 1..256
   EndpointState state = EndpointState::kReady;
-  std::string reason;  // why it is not ready, in words for the stats page; empty when ready
+  std::string reason;  // why it is not ready, or is ready in spite of something, in words for the stats page; else empty
   bool operator==(const Endpoint&) const = default;
 };
 
@@ -39,13 +39,51 @@ struct Timeouts {
   bool operator==(const Timeouts&) const = default;
 };
 
+// Judged by the dataplane from what it sees: an endpoint that fails so often in a row gets no requests for a while. The time
+// doubles with each ejection in a row up to eject_max_ms; back, it is on probation: a ramp (slow start), and one failure ejects.
+struct PassiveHealth {
+  uint32_t failures_max = 3;       // connect failures, resets before a response, response time-outs; 0: never ejects
+  uint32_t responses_5xx_max = 0;  // 5xx answers in a row that count as such; 0: they never do
+  uint32_t eject_ms = 5000;
+  uint32_t eject_max_ms = 300000;
+  bool operator==(const PassiveHealth&) const = default;
+};
+
+// Retries so far never exceed `percent` of the requests and `per_second_min` a second on top (token bucket).
+struct RetryBudget {
+  uint32_t percent = 20;
+  uint32_t per_second_min = 10;
+  bool operator==(const RetryBudget&) const = default;
+};
+
+// Requests in flight per endpoint, over all workers of one dataplane; Apache's MaxRequestWorkers is the measure.
+struct EndpointLimit {
+  uint32_t in_flight_max = 0;       // 0: no limit
+  uint32_t queue_max = 1024;        // requests of the service that wait while all endpoints are full; further ones get 503
+  uint32_t queue_timeout_ms = 5000;  // then 503
+  bool operator==(const EndpointLimit&) const = default;
+};
+
+// What a request does that finds no endpoint.
+struct Hold {
+  uint32_t timeout_ms = 0;       // 0: 503 at once
+  uint32_t requests_max = 1024;  // that wait at a time; further ones get 503
+  bool operator==(const Hold&) const = default;
+};
+
 struct Service {
   std::string name;
   Balance balance = Balance::kRoundRobin;
   Timeouts timeouts;
   uint32_t upstreams_idle_max = 64;  // pooled idle connections per endpoint, over all workers
   uint32_t retries_max = 2;          // further endpoints tried when one fails before its first response byte
+  RetryBudget retry_budget;
   uint32_t retry_after_s = 1;        // Retry-After of the 503 when no endpoint is ready
+  PassiveHealth passive_health;
+  uint32_t ejected_percent_max = 50;  // of a pool, down by health (active and passive) at most; rounded down
+  uint32_t slow_start_ms = 0;         // ramp of an endpoint that joins a pool; 0: full share at once
+  EndpointLimit endpoint_limit;
+  Hold hold;
   std::vector<Endpoint> endpoints;   // sorted by id
   bool operator==(const Service&) const = default;
 };
@@ -87,6 +125,7 @@ struct Snapshot {
   Stats stats;
   uint32_t sessions_max = 0;            // per dataplane; 0: from the limit of open files
   uint32_t shutdown_timeout_ms = 30000;  // SIGTERM: time for requests in flight to end
+  uint32_t handover_timeout_ms = 600000;  // after an upgrade: time for the old dataplane's sessions to end
   bool operator==(const Snapshot&) const = default;
 };
 
@@ -133,12 +172,34 @@ struct InFlight {
   uint64_t exchanges = 0;
   bool operator==(const InFlight&) const = default;
 };
+// An endpoint that passive health has ejected, in at least one worker. Told when it changes.
+struct Ejection {
+  std::string service;
+  std::string endpoint;
+  uint64_t generation = 0;
+  uint32_t workers = 0;       // that keep it out now
+  uint32_t remaining_ms = 0;  // the longest of them
+  uint64_t times = 0;         // ejections so far, all workers
+  std::string reason;         // of the last one, in words
+  bool operator==(const Ejection&) const = default;
+};
 struct Report {
   uint64_t version = 0;
   std::vector<InFlight> draining;
+  std::vector<Ejection> ejected{};
+  bool leaving = false;  // has handed its listeners to a successor and only ends its sessions
   bool operator==(const Report&) const = default;
 };
 
-using Message = std::variant<Hello, Snapshot, Delta, Ack, Refuse, Report>;
+// control plane -> dataplane, every second and at each change: how the catalog is, for the dataplane's stats and metrics.
+struct CatalogStatus {
+  std::string name;  // "embedded", or the address of the Consul in use
+  bool ok = true;
+  int64_t good_unix_ms = 0;  // when it was last known to answer
+  std::string error;         // why not ok, in words
+  bool operator==(const CatalogStatus&) const = default;
+};
+
+using Message = std::variant<Hello, Snapshot, Delta, Ack, Refuse, Report, CatalogStatus>;
 
 }  // namespace ringway::api

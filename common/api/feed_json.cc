@@ -36,13 +36,38 @@ void Fields(auto& visit, Is<Timeouts> auto& s) {
   visit("tunnel_ms", s.tunnel_ms);
   visit("upstream_idle_ms", s.upstream_idle_ms);
 }
+void Fields(auto& visit, Is<PassiveHealth> auto& s) {
+  visit("failures_max", s.failures_max);
+  visit("responses_5xx_max", s.responses_5xx_max);
+  visit("eject_ms", s.eject_ms);
+  visit("eject_max_ms", s.eject_max_ms);
+}
+void Fields(auto& visit, Is<RetryBudget> auto& s) {
+  visit("percent", s.percent);
+  visit("per_second_min", s.per_second_min);
+}
+void Fields(auto& visit, Is<EndpointLimit> auto& s) {
+  visit("in_flight_max", s.in_flight_max);
+  visit("queue_max", s.queue_max);
+  visit("queue_timeout_ms", s.queue_timeout_ms);
+}
+void Fields(auto& visit, Is<Hold> auto& s) {
+  visit("timeout_ms", s.timeout_ms);
+  visit("requests_max", s.requests_max);
+}
 void Fields(auto& visit, Is<Service> auto& s) {
   visit("name", s.name);
   visit("balance", s.balance);
   visit("timeouts", s.timeouts);
   visit("upstreams_idle_max", s.upstreams_idle_max);
   visit("retries_max", s.retries_max);
+  visit("retry_budget", s.retry_budget);
   visit("retry_after_s", s.retry_after_s);
+  visit("passive_health", s.passive_health);
+  visit("ejected_percent_max", s.ejected_percent_max);
+  visit("slow_start_ms", s.slow_start_ms);
+  visit("endpoint_limit", s.endpoint_limit);
+  visit("hold", s.hold);
   visit("endpoints", s.endpoints);
 }
 void Fields(auto& visit, Is<Route> auto& s) {
@@ -74,6 +99,7 @@ void Fields(auto& visit, Is<Snapshot> auto& s) {
   visit("stats", s.stats);
   visit("sessions_max", s.sessions_max);
   visit("shutdown_timeout_ms", s.shutdown_timeout_ms);
+  visit("handover_timeout_ms", s.handover_timeout_ms);
 }
 void Fields(auto& visit, Is<ServiceDelta> auto& s) {
   visit("service", s.service);
@@ -104,9 +130,26 @@ void Fields(auto& visit, Is<InFlight> auto& s) {
   visit("generation", s.generation);
   visit("exchanges", s.exchanges);
 }
+void Fields(auto& visit, Is<Ejection> auto& s) {
+  visit("service", s.service);
+  visit("endpoint", s.endpoint);
+  visit("generation", s.generation);
+  visit("workers", s.workers);
+  visit("remaining_ms", s.remaining_ms);
+  visit("times", s.times);
+  visit("reason", s.reason);
+}
 void Fields(auto& visit, Is<Report> auto& s) {
   visit("version", s.version);
   visit("draining", s.draining);
+  visit("ejected", s.ejected);
+  visit("leaving", s.leaving);
+}
+void Fields(auto& visit, Is<CatalogStatus> auto& s) {
+  visit("name", s.name);
+  visit("ok", s.ok);
+  visit("good_unix_ms", s.good_unix_ms);
+  visit("error", s.error);
 }
 
 // Names of enum values, in the order of the values.
@@ -198,6 +241,9 @@ class Reader {
   static void Read(const json::value& value, const Place& place, absl::Status& status, T& out) {
     if constexpr (std::is_enum_v<T>) {
       ReadEnum(value, place, status, out);
+    } else if constexpr (std::same_as<T, bool>) {
+      if (!value.is_bool()) return Wanted(value, place, status, "true or false");
+      out = value.get_bool();
     } else if constexpr (std::integral<T>) {
       ReadInteger(value, place, status, out);
     } else if constexpr (std::same_as<T, std::string>) {
@@ -263,14 +309,15 @@ class Reader {
   absl::Status& status_;
 };
 
-constexpr std::string_view kTypeNames[] = {"hello", "snapshot", "delta", "ack", "refuse", "report"};
+constexpr std::string_view kTypeNames[] = {"hello", "snapshot", "delta", "ack", "refuse", "report",
+                                            "catalog_status"};
 static_assert(std::size(kTypeNames) == std::variant_size_v<Message>);
 
 template <size_t I = 0>
 absl::StatusOr<Message> DecodeAs(std::string_view type, const json::value& document) {
   if constexpr (I == std::variant_size_v<Message>) {
     return absl::InvalidArgumentError(
-        absl::StrCat("type: wanted hello, snapshot, delta, ack, refuse or report, got \"",
+        absl::StrCat("type: wanted hello, snapshot, delta, ack, refuse, report or catalog_status, got \"",
                      std::string(type), "\""));
   } else {
     if (type != kTypeNames[I]) return DecodeAs<I + 1>(type, document);

@@ -187,6 +187,11 @@ void EmbeddedCatalog::NotifyServices(const std::set<std::string>& touched) {
   }
 }
 
+CatalogState EmbeddedCatalog::State() const {
+  return {"embedded", write_error_.ok(), std::chrono::system_clock::now(),
+          std::string(write_error_.message())};
+}
+
 bool EmbeddedCatalog::SetDraining(const std::string& service, const std::string& instance_id,
                                   bool draining) {
   for (const auto& [node, record] : catalog_->InstancesOf(service)) {

@@ -52,6 +52,9 @@ class EmbeddedCatalog final : public Source {
   void OnChange(std::function<void(const std::string& service)> callback) override;
   bool SetDraining(const std::string& service, const std::string& instance_id,
                    bool draining) override;
+  // Every removal that is not the end of a lease was asked for by somebody.
+  bool LeftByItself(const std::string&, const std::string&) const override { return true; }
+  CatalogState State() const override;
 
   // For the HTTP API and the web page.
   const Catalog& catalog() const { return *catalog_; }

@@ -44,14 +44,44 @@ struct StaticEndpoint {
 
 struct ServiceConfig {
   api::Service settings;  // name, balance, timeouts, limits; its endpoints stay empty here
+  uint32_t empty_hold_ms = 10000;    // an answer of the catalog that empties the pool is doubted for this long; 0: believed at once
+  uint32_t flap_hold_max_ms = 60000;  // an endpoint that goes down again and again stays down for a time that doubles up to this; 0: off
   std::optional<HealthCheck> health_check;
   std::vector<StaticEndpoint> endpoints;  // when given, the service is made of these alone and no catalog is asked
   bool operator==(const ServiceConfig&) const = default;
 };
 
+// The embedded catalog's lease: a connection the sidecar holds.
+struct LeaseConfig {
+  uint32_t timeout_ms = 3000;            // no heartbeat for this long (a frozen host): critical. A closed connection: at once
+  uint32_t deregister_after_ms = 10000;  // critical by its lease for this long: out of the catalog
+  bool operator==(const LeaseConfig&) const = default;
+};
+
+// A real Consul, 1.8 or newer.
+struct ConsulConfig {
+  std::vector<std::string> addresses;  // URLs, tried in this order; agents or servers of one cluster
+  std::string token;                   // ACL token; empty: none
+  std::string token_file;              // read at start and again after a 403; instead of `token`
+  std::string datacenter;              // empty: the agent's own
+  bool stale = true;                   // any server may answer; false: the leader only
+  uint32_t wait_ms = 60000;            // of a blocking query
+  uint32_t resync_ms = 300000;         // every watch asks once without blocking
+  std::string tls_ca_file;             // PEM; empty: the system's
+  std::string tls_cert_file;           // client certificate, PEM
+  std::string tls_key_file;
+  std::string tls_server_name;         // expected in the server's certificate; empty: the URL's host
+  bool tls_verify = true;
+  bool operator==(const ConsulConfig&) const = default;
+};
+
 struct CatalogConfig {
-  std::string listen = "0.0.0.0:8500";
-  std::string data_dir = "/var/lib/ringway";
+  enum class Type : uint8_t { kEmbedded, kConsul };
+  Type type = Type::kEmbedded;
+  LeaseConfig lease;    // kEmbedded
+  ConsulConfig consul;  // kConsul
+  std::string listen = "0.0.0.0:8500";  // kEmbedded
+  std::string data_dir = "/var/lib/ringway";  // catalog.db (embedded), feed_state.json, drains kept for a Consul
   bool operator==(const CatalogConfig&) const = default;
 };
 
@@ -63,6 +93,7 @@ struct Config {
   api::Stats stats;
   uint32_t sessions_max = 0;
   uint32_t shutdown_timeout_ms = 30000;
+  uint32_t handover_timeout_ms = 600000;
   std::string run_dir;  // empty: --run-dir, RINGWAY_RUN_DIR, /run/ringway
   bool operator==(const Config&) const = default;
 };

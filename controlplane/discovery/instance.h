@@ -1,6 +1,7 @@
 // What discovery tells the resolver: the instances of one service as a catalog sees them, whichever catalog it is.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <functional>
 #include <string>
@@ -13,6 +14,7 @@ enum class InstanceHealth : uint8_t { kPassing, kWarning, kCritical, kMaintenanc
 struct Instance {
   std::string id;           // "NODE/SERVICE_ID", unique within the service
   uint64_t generation = 0;  // changes when this id is registered anew with another address or port, or after it was gone
+  uint64_t registered_index = 0;  // grows with each registration in one catalog: of two that claim one address the newest wins
   std::string address;      // IP literal; the node's when the service has none
   uint16_t port = 0;
   uint32_t weight = 1;
@@ -21,6 +23,14 @@ struct Instance {
   std::string reason;                                 // output of the worst check, first line
   bool draining = false;                              // asked for by the sidecar or a person
   bool operator==(const Instance&) const = default;
+};
+
+// How a catalog is, for status, metrics and the log.
+struct CatalogState {
+  std::string name;   // "embedded", or the address of the Consul in use
+  bool ok = true;     // answers, and every watch follows it
+  std::chrono::system_clock::time_point good_at;  // when it was last known to answer; now while ok
+  std::string error;  // why not ok, in words
 };
 
 // A catalog that can be followed. All calls on the control plane's io_context thread.
@@ -33,6 +43,10 @@ class Source {
   virtual void OnChange(std::function<void(const std::string& service)> callback) = 0;
   // Marks an instance draining (or not). NOT persisted beyond deregistration. False when it is unknown.
   virtual bool SetDraining(const std::string& service, const std::string& instance_id, bool draining) = 0;
+  // Did this instance, which is not among Instances() any more, leave of its own accord (deregistered or drained)? False
+  // when it merely vanished (its lease ended, the catalog lost it): the resolver then doubts an answer that empties a pool.
+  virtual bool LeftByItself(const std::string& service, const std::string& instance_id) const = 0;
+  virtual CatalogState State() const = 0;
 };
 
 }  // namespace ringway::cp

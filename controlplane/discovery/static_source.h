@@ -23,6 +23,9 @@ class StaticSource : public Source {
   std::vector<Instance> Instances(const std::string& service) const override;
   void OnChange(std::function<void(const std::string&)> callback) override;
   bool SetDraining(const std::string& service, const std::string& instance_id, bool draining) override;
+  // The file is the truth: what it does not name any more was taken out.
+  bool LeftByItself(const std::string&, const std::string&) const override { return true; }
+  CatalogState State() const override { return {"static", true, std::chrono::system_clock::now(), ""}; }
 
  private:
   std::map<std::string, std::vector<Instance>> services_;  // sorted by id

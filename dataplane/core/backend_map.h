@@ -44,6 +44,23 @@ struct ServiceEntry {
   uint32_t upstreams_idle_max = 32;  // per endpoint and worker (feed/ divides the configured number)
   uint32_t retries_max = 2;
   uint32_t retry_after_s = 1;
+  // Retry budget: of the requests, and at least so many a second; per worker.
+  uint32_t retry_percent = 20;
+  uint32_t retry_per_second_min = 10;
+  // Passive health; see api::PassiveHealth.
+  uint32_t failures_max = 3;
+  uint32_t responses_5xx_max = 0;
+  uint32_t eject_ms = 5000;
+  uint32_t eject_max_ms = 300000;
+  uint32_t ejections_max = 0;  // of `ready`, at a time: what the cap leaves after those that are down already
+  uint32_t slow_start_ms = 0;
+  // Per endpoint and worker (feed/ divides the configured number); 0: no limit.
+  uint32_t in_flight_max = 0;
+  // Requests that wait for room, and requests that wait for an endpoint; per worker (feed/ divides).
+  uint32_t queue_max = 1024;
+  uint32_t queue_timeout_ms = 5000;
+  uint32_t hold_max = 1024;
+  uint32_t hold_timeout_ms = 0;
   std::vector<EndpointEntry> ready;  // those that may get new exchanges; nothing else of the service matters here
   // Positions in `ready`, each as often as its weight asks, spread smoothly: one step a choice. Empty when all weights are
   // equal (the order of `ready` is then the schedule).

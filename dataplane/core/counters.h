@@ -36,6 +36,11 @@ struct LatencyHistogram {
   }
 };
 
+// Why an endpoint was ejected; the order is that of kEjectionReasonNames.
+enum class EjectionReason : uint8_t { kNone, kConnect, kReset, kTimeout, k5xx };
+inline constexpr std::array<const char*, 5> kEjectionReasonNames = {
+    "", "connections fail", "connections end before a response", "no response in time", "answers 5xx"};
+
 struct EndpointCounters {
   // Gauges. All three are zero before feed/ may reuse the handle.
   Counter exchanges_in_flight;  // requests, or TCP sessions, bound to it now
@@ -54,6 +59,9 @@ struct EndpointCounters {
   std::array<Counter, 6> responses_total;  // by class: [1] 1xx .. [5] 5xx; [0] unused
   Counter response_time_us_total;   // request chosen -> first response byte
   Counter response_time_us_ewma;    // of the same, weight 1/8
+  Counter ejected_until_us;         // gauge, of Io::NowUs(): gets no requests before; 0: never ejected
+  Counter ejections_total;
+  Counter ejection_reason;          // EjectionReason of the last one
 };
 
 struct ServiceCounters {
@@ -61,6 +69,12 @@ struct ServiceCounters {
   Counter requests_total;           // exchanges routed here, or TCP sessions
   Counter no_endpoint_total;        // answered 503: nobody ready
   Counter retries_total;            // attempts on a further endpoint
+  Counter retries_denied_total;     // not made: the budget was spent
+  Counter waiting;                  // gauge: requests that wait for room or for an endpoint
+  Counter waited_total;             // requests that had to wait, however it ended
+  Counter wait_timeouts_total;      // of these, answered 503 when their time was over
+  Counter wait_full_total;          // answered 503 at once: as many waited already as may
+  Counter ejections_denied_total;   // endpoints not ejected: too many are already
   Counter failed_total;             // answered 502 or 504, or cut off
   Counter client_aborts_total;      // client went away during the exchange
   std::array<Counter, 6> responses_total;  // as the client saw them, ours included
@@ -99,6 +113,7 @@ struct WorkerCounters {
   std::array<Counter, kLimits> limits_total;
   std::array<Counter, kTimeouts> timeouts_total;
   Counter accept_errors_total;      // other than limits
+  Counter ejections_total;          // of all endpoints: tells a reader that there is something to read
   Counter turns_total;              // turns of the loop
   Counter completions_total;
   Counter unexpected_total;         // operations that ended with an errno no handler foresees

@@ -9,6 +9,7 @@
 #include <filesystem>
 #include <functional>
 #include <map>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -60,6 +61,10 @@ class ScriptedSource : public Source {
     }
     return false;
   }
+  bool LeftByItself(const std::string& service, const std::string& id) const override {
+    return left_by_themselves.count(service + " " + id) != 0;
+  }
+  CatalogState State() const override { return state; }
   void Set(const std::string& service, std::vector<Instance> instances) {
     instances_[service] = std::move(instances);
     Changed(service);
@@ -70,6 +75,8 @@ class ScriptedSource : public Source {
     });
   }
   mutable std::map<std::string, int> asked;  // how often each service was looked at
+  std::set<std::string> left_by_themselves;  // "SERVICE ID"
+  CatalogState state{"scripted", true, std::chrono::system_clock::now(), ""};
 
  private:
   boost::asio::io_context& io_;
