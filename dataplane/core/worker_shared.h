@@ -19,6 +19,9 @@ struct WorkerShared {
   std::atomic<uint32_t> stop_timeout_ms{30000};
   // Graceful stop: no new sessions, idle ones closed, requests in flight finished, then Run() returns.
   std::atomic<bool> stop{false};
+  // A successor has the listening sockets: accept no more and close our copies of them, but let idle sessions be; each gets its
+  // next request answered with `Connection: close`. Run() returns when the last session has ended. A later `stop` sets the limit.
+  std::atomic<bool> leave{false};
   // Set by the worker when Run() is about to return.
   std::atomic<bool> stopped{false};
   CounterTable counters;
