@@ -53,7 +53,7 @@ TEST(Config, ReadsTheExampleOfTheDesign) {
 TEST(Config, WithNoFileOneServiceWorks) {
   const auto loaded = ParseConfig(kDefaultConfig, std::string(kDefaultConfigName), "");
   ASSERT_TRUE(loaded.ok()) << loaded.status();
-  EXPECT_EQ(loaded->config.catalog, (CatalogConfig{"0.0.0.0:8500", "/var/lib/ringway"}));
+  EXPECT_EQ(loaded->config.catalog, CatalogConfig{});
   ASSERT_EQ(loaded->config.listeners.size(), 1u);
   EXPECT_EQ(loaded->config.listeners[0].bind, "0.0.0.0:80");
   EXPECT_EQ(loaded->config.listeners[0].routes[0].service, "web");
