@@ -13,6 +13,10 @@
 #include "controlplane/catalog/catalog_server.h"
 #include "controlplane/catalog/embedded_catalog.h"
 #include "controlplane/control_plane.h"
+#if __has_include("controlplane/discovery/consul_source.h")
+#include "controlplane/discovery/consul_source.h"
+#define RINGWAY_HAS_CONSUL 1
+#endif
 #include "controlplane/exit_codes.h"
 #include "controlplane/open_files.h"
 #include "controlplane/run_dir.h"
@@ -40,6 +44,48 @@ void FollowSignals(asio::io_context& io, asio::signal_set& signals, cp::ControlP
   });
 }
 
+// The catalog in use: exactly one of the first two, and the server that only an embedded one has.
+struct Catalog {
+  std::unique_ptr<cp::EmbeddedCatalog> embedded;
+  std::unique_ptr<cp::Source> consul;
+  std::unique_ptr<cp::CatalogServer> server;
+
+  cp::Source& source() { return embedded ? *embedded : *consul; }
+};
+
+absl::Status Open(asio::io_context& io, const cp::CatalogConfig& config, Catalog& catalog) {
+  if (config.type == cp::CatalogConfig::Type::kConsul) {
+#ifdef RINGWAY_HAS_CONSUL
+    auto opened = cp::ConsulSource::Open(io, config.consul, config.data_dir);
+    if (!opened.ok()) return opened.status();
+    catalog.consul = *std::move(opened);
+    return absl::OkStatus();
+#else
+    return absl::UnimplementedError("catalog.type: this build has no \"consul\"; wanted \"embedded\"");
+#endif
+  }
+  cp::EmbeddedCatalogOptions options;
+  options.data_dir = config.data_dir;
+  auto opened = cp::EmbeddedCatalog::Open(io, options);
+  if (!opened.ok()) return opened.status();
+  catalog.embedded = *std::move(opened);
+  return absl::OkStatus();
+}
+
+// The embedded catalog's HTTP API and page. A Consul has its own.
+absl::Status Serve(asio::io_context& io, const cp::CatalogConfig& config, cp::ControlPlane& plane, Catalog& catalog) {
+  if (!catalog.embedded) return absl::OkStatus();
+  cp::CatalogServerOptions options;
+  options.bind = config.listen;
+  options.connections_max = cp::CatalogConnectionsMax();
+  options.drain = std::bind_front(&cp::ControlPlane::Drain, &plane);
+  options.undrain = std::bind_front(&cp::ControlPlane::Undrain, &plane);
+  auto server = cp::CatalogServer::Listen(io, *catalog.embedded, options);
+  if (!server.ok()) return absl::UnavailableError("catalog.listen: " + std::string(server.status().message()));
+  catalog.server = *std::move(server);
+  return absl::OkStatus();
+}
+
 int Run(const std::string& config_option, const std::string& run_dir_option) {
   auto loaded = cp::LoadConfig(cp::ChooseConfigFile(config_option));
   if (!loaded.ok()) {
@@ -54,31 +100,18 @@ int Run(const std::string& config_option, const std::string& run_dir_option) {
 
   asio::io_context io(1);
   asio::signal_set signals(io, SIGHUP, SIGTERM, SIGINT);
-  cp::EmbeddedCatalogOptions catalog_options;
-  catalog_options.data_dir = catalog_config.data_dir;
-  std::unique_ptr<cp::EmbeddedCatalog> catalog;  // outlives the resolver inside the plane
+  Catalog catalog;  // outlives the resolver inside the plane
   cp::ControlPlane plane(io, *std::move(loaded), run_dir);
   if (const absl::Status status = plane.Listen(); !status.ok()) return Fail(cp::kExitCannotCreate, status);
 
-  auto opened = cp::EmbeddedCatalog::Open(io, catalog_options);
-  if (!opened.ok()) return Fail(cp::kExitUnavailable, opened.status());
-  catalog = *std::move(opened);
-  plane.Follow(*catalog);
-
-  cp::CatalogServerOptions server_options;
-  server_options.bind = catalog_config.listen;
-  server_options.connections_max = cp::CatalogConnectionsMax();
-  server_options.drain = std::bind_front(&cp::ControlPlane::Drain, &plane);
-  server_options.undrain = std::bind_front(&cp::ControlPlane::Undrain, &plane);
-  const auto catalog_server = cp::CatalogServer::Listen(io, *catalog, server_options);
-  if (!catalog_server.ok()) {
-    return Fail(cp::kExitUnavailable, absl::UnavailableError("catalog.listen: " + std::string(catalog_server.status().message())));
-  }
+  if (const absl::Status status = Open(io, catalog_config, catalog); !status.ok()) return Fail(cp::kExitUnavailable, status);
+  plane.Follow(catalog.source());
+  if (const absl::Status status = Serve(io, catalog_config, plane, catalog); !status.ok()) return Fail(cp::kExitUnavailable, status);
   const auto admin = cp::ListenAdmin(io, run_dir, plane);
   if (!admin.ok()) return Fail(cp::kExitCannotCreate, admin.status());
 
   FollowSignals(io, signals, plane);
-  spdlog::info("ringway-controlplane {} runs: catalog on {}, admin on {}/control.sock", RINGWAY_VERSION, catalog_config.listen, run_dir);
+  spdlog::info("ringway-controlplane {} runs: catalog {}, admin on {}/control.sock", RINGWAY_VERSION, cp::CatalogName(catalog_config), run_dir);
   io.run();
   return 0;
 }

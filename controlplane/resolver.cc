@@ -50,12 +50,14 @@ void LogServed(const std::string& service, const std::vector<api::Endpoint>& bef
   spdlog::error("{} is not served: {} endpoints, none of them ready", service, after.size());
 }
 
-bool SameSettings(const api::Snapshot& a, const api::Snapshot& b) {
-  if (a.listeners != b.listeners || a.stats != b.stats || a.sessions_max != b.sessions_max || a.shutdown_timeout_ms != b.shutdown_timeout_ms) return false;
-  return std::equal(a.services.begin(), a.services.end(), b.services.begin(), b.services.end(), [](const api::Service& x, const api::Service& y) {
-    return x.name == y.name && x.balance == y.balance && x.timeouts == y.timeouts && x.upstreams_idle_max == y.upstreams_idle_max &&
-           x.retries_max == y.retries_max && x.retry_after_s == y.retry_after_s;
-  });
+// Is everything the same that only a whole snapshot can carry?
+bool SameSettings(const Config& a, const Config& b) {
+  if (a.listeners != b.listeners || a.stats != b.stats || a.sessions_max != b.sessions_max ||
+      a.shutdown_timeout_ms != b.shutdown_timeout_ms || a.handover_timeout_ms != b.handover_timeout_ms) {
+    return false;
+  }
+  return std::equal(a.services.begin(), a.services.end(), b.services.begin(), b.services.end(),
+                    [](const auto& x, const auto& y) { return x.second.settings == y.second.settings; });
 }
 
 }  // namespace
@@ -117,22 +119,24 @@ void Resolver::Configure(const Config& config) {
   for (const auto& [name, service] : config_.services) {
     if (config.services.count(name) == 0) checker_.RemoveService(name);
   }
+  const bool endpoints_only = snapshot_.version != 0 && SameSettings(config_, config);
   config_ = config;
   static_source_.Configure(config);
+  if (endpoints_only) {
+    for (const auto& [name, service] : config.services) touched_.insert(name);
+    return Settle();
+  }
   api::Snapshot next;
   next.listeners = config.listeners;
   next.stats = config.stats;
   next.sessions_max = config.sessions_max;
   next.shutdown_timeout_ms = config.shutdown_timeout_ms;
+  next.handover_timeout_ms = config.handover_timeout_ms;
   index_.clear();
   for (const auto& [name, service] : config.services) {
     index_[name] = next.services.size();
     next.services.push_back(service.settings);
     next.services.back().endpoints = Resolve(service);
-  }
-  if (snapshot_.version != 0 && SameSettings(snapshot_, next)) {
-    for (const auto& [name, service] : config.services) touched_.insert(name);
-    return Settle();
   }
   touched_.clear();
   next.epoch = snapshot_.epoch;

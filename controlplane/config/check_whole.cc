@@ -13,7 +13,8 @@ struct NamedBind {
 };
 
 void CheckPorts(Diagnostics& diagnostics, const Config& config) {
-  std::vector<NamedBind> all = {{"catalog.listen", config.catalog.listen}, {"stats.bind", config.stats.bind}};
+  std::vector<NamedBind> all = {{"stats.bind", config.stats.bind}};
+  if (config.catalog.type == CatalogConfig::Type::kEmbedded) all.push_back({"catalog.listen", config.catalog.listen});
   for (size_t i = 0; i < config.listeners.size(); ++i) {
     all.push_back({JoinPath("listeners", i) + ".bind", config.listeners[i].bind});
   }

@@ -85,6 +85,9 @@ struct CatalogConfig {
   bool operator==(const CatalogConfig&) const = default;
 };
 
+// For people: "embedded on 0.0.0.0:8500", "consul http://a:8500, http://b:8500".
+std::string CatalogName(const CatalogConfig& config);
+
 struct Config {
   std::string file;  // where it was read from; "(built-in)" for the default
   CatalogConfig catalog;

@@ -82,8 +82,8 @@ void ReadRoot(const boost::json::value& value, Diagnostics& diagnostics, const s
   ObjectReader root(value, "", diagnostics);
   if (const auto* catalog = root.Find("catalog")) {
     ReadCatalog(*catalog, "catalog", diagnostics, config.catalog);
-  } else if (!catalog_address.empty() && catalog_address != "embedded") {
-    diagnostics.ErrorAt({}, "RINGWAY_CATALOG", "\"" + catalog_address + "\": catalog.type: \"consul\" is not supported by this version; wanted \"embedded\" or RINGWAY_CATALOG unset");
+  } else {
+    ReadCatalogVariable(catalog_address, diagnostics, config.catalog);
   }
   const bool listeners = root.Array("listeners", [&](const boost::json::value& element, const std::string& path) {
     config.listeners.push_back(ReadListener(element, path, diagnostics));
@@ -99,6 +99,7 @@ void ReadRoot(const boost::json::value& value, Diagnostics& diagnostics, const s
     reader.Integer("sessions_max", 1, 16u << 20, config.sessions_max);
   }
   root.Duration("shutdown_timeout", 100, kDayMs, config.shutdown_timeout_ms);
+  root.Duration("handover_timeout", 100, 7 * kDayMs, config.handover_timeout_ms);
   if (root.String("run_dir", config.run_dir) && (config.run_dir.empty() || config.run_dir[0] != '/')) {
     diagnostics.Error("run_dir", "wanted an absolute path, got \"" + config.run_dir + "\"");
   }

@@ -56,6 +56,14 @@ bool ObjectReader::String(std::string_view key, std::string& out) {
   return true;
 }
 
+bool ObjectReader::Boolean(std::string_view key, bool& out) {
+  const json::value* value = Find(key);
+  if (value == nullptr) return false;
+  if (!value->is_bool()) return diagnostics_.Error(PathOf(key), "wanted true or false, got " + Describe(*value)), false;
+  out = value->get_bool();
+  return true;
+}
+
 bool ObjectReader::Integer(std::string_view key, uint32_t min, uint32_t max, uint32_t& out) {
   const json::value* value = Find(key);
   if (value == nullptr) return false;

@@ -25,6 +25,7 @@ class ObjectReader {
 
   // Each leaves `out` alone when the key is absent or wrong, and returns whether it was given and right.
   bool String(std::string_view key, std::string& out);
+  bool Boolean(std::string_view key, bool& out);
   bool Integer(std::string_view key, uint32_t min, uint32_t max, uint32_t& out);
   bool Port(std::string_view key, uint16_t& out);
   bool Duration(std::string_view key, uint32_t min_ms, uint32_t max_ms, uint32_t& out);

@@ -137,6 +137,7 @@ ServiceConfig ReadService(std::string_view name, const boost::json::value& value
   reader.Integer("upstreams_idle_max", 0, 65536, service.settings.upstreams_idle_max);
   uint32_t retry_after_ms = service.settings.retry_after_s * 1000;
   if (reader.Duration("retry_after", 1000, 3600000, retry_after_ms)) service.settings.retry_after_s = (retry_after_ms + 999) / 1000;
+  ReadResilience(reader, service);
   const auto* check = reader.Find("health_check");
   if (check != nullptr && check->is_bool() && !check->get_bool()) {
     service.health_check.reset();

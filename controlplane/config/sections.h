@@ -7,13 +7,17 @@
 
 #include "controlplane/config/config.h"
 #include "controlplane/config/diagnostics.h"
+#include "controlplane/config/object_reader.h"
 
 namespace ringway::cp {
 
-// RINGWAY_CATALOG counts when the file has no "catalog" section.
 void ReadCatalog(const boost::json::value& value, const std::string& path, Diagnostics& diagnostics, CatalogConfig& out);
+// RINGWAY_CATALOG, which counts when the file has no "catalog" section: "", "embedded", or URLs of a Consul, commas between.
+void ReadCatalogVariable(const std::string& text, Diagnostics& diagnostics, CatalogConfig& out);
 api::Listener ReadListener(const boost::json::value& value, const std::string& path, Diagnostics& diagnostics);
 ServiceConfig ReadService(std::string_view name, const boost::json::value& value, const std::string& path, Diagnostics& diagnostics);
+// The keys of a service that say what it does when its endpoints fail, are full, or are not there.
+void ReadResilience(ObjectReader& reader, ServiceConfig& service);
 void ReadStats(const boost::json::value& value, const std::string& path, Diagnostics& diagnostics, api::Stats& out);
 
 // What only the whole file can tell: names given twice, ports that clash. Also gives each service that is routed to but not

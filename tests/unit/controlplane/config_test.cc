@@ -62,10 +62,15 @@ TEST(Config, WithNoFileOneServiceWorks) {
 }
 
 TEST(Config, TheEnvironmentNamesACatalogOnlyWhereTheFileDoesNot) {
-  const auto refused = ParseConfig(kDefaultConfig, "f.json", "http://consul:8500");
+  const auto named = ParseConfig(kDefaultConfig, "f.json", "http://a:8500,https://b:8501");
+  ASSERT_TRUE(named.ok()) << named.status();
+  EXPECT_EQ(named->config.catalog.type, CatalogConfig::Type::kConsul);
+  EXPECT_EQ(named->config.catalog.consul.addresses, (std::vector<std::string>{"http://a:8500", "https://b:8501"}));
+  EXPECT_EQ(ParseConfig(kDesignExample, "f.json", "http://consul:8500")->config.catalog, CatalogConfig{});
+  EXPECT_EQ(ParseConfig(kDefaultConfig, "f.json", "embedded")->config.catalog, CatalogConfig{});
+  const auto refused = ParseConfig(kDefaultConfig, "f.json", "consul:8500");
   ASSERT_FALSE(refused.ok());
-  EXPECT_THAT(std::string(refused.status().message()), HasSubstr("catalog.type: \"consul\" is not supported by this version; wanted \"embedded\""));
-  EXPECT_TRUE(ParseConfig(kDesignExample, "f.json", "http://consul:8500").ok());
+  EXPECT_THAT(std::string(refused.status().message()), HasSubstr("RINGWAY_CATALOG: wanted \"embedded\", or a URL like \"http://consul:8500\""));
 }
 
 TEST(Config, ReadsEverythingAnOperatorMaySet) {
@@ -98,6 +103,57 @@ TEST(Config, ReadsEverythingAnOperatorMaySet) {
   EXPECT_EQ(config.sessions_max, 1000u);
   EXPECT_EQ(config.shutdown_timeout_ms, 60000u);
   EXPECT_EQ(config.run_dir, "/tmp/x");
+}
+
+TEST(Config, ReadsWhatAServiceDoesInBadTimes) {
+  const Config config = Good(R"({
+    "listeners": [ { "name": "w", "bind": "0.0.0.0:80", "service": "web" }, { "name": "b", "bind": "0.0.0.0:81", "service": "bare" } ],
+    "services": {
+      "web": { "passive_health": { "failures": 5, "responses_5xx": 7, "eject_time": "1s", "eject_time_max": "1m" },
+        "retry_budget": { "percent": 10, "per_second_min": 3 }, "ejected_percent_max": 30, "slow_start": "20s",
+        "endpoint_limit": { "in_flight_max": 150, "queue_max": 20, "queue_timeout": "3s" },
+        "hold": { "timeout": "10s", "requests_max": 99 }, "empty_hold": "0s", "flap_hold_max": "5m" },
+      "bare": { "passive_health": false } },
+    "handover_timeout": "48h" })").config;
+  const ServiceConfig& web = config.services.at("web");
+  EXPECT_EQ(web.settings.passive_health, (api::PassiveHealth{5, 7, 1000, 60000}));
+  EXPECT_EQ(web.settings.retry_budget, (api::RetryBudget{10, 3}));
+  EXPECT_EQ(web.settings.ejected_percent_max, 30u);
+  EXPECT_EQ(web.settings.slow_start_ms, 20000u);
+  EXPECT_EQ(web.settings.endpoint_limit, (api::EndpointLimit{150, 20, 3000}));
+  EXPECT_EQ(web.settings.hold, (api::Hold{10000, 99}));
+  EXPECT_EQ(web.empty_hold_ms, 0u);
+  EXPECT_EQ(web.flap_hold_max_ms, 300000u);
+  const ServiceConfig& bare = config.services.at("bare");
+  EXPECT_EQ(bare.settings.passive_health.failures_max, 0u);
+  EXPECT_EQ(bare.settings.passive_health.responses_5xx_max, 0u);
+  EXPECT_EQ(bare.settings.retry_budget, api::RetryBudget{});
+  EXPECT_EQ(config.handover_timeout_ms, 48u * 3600 * 1000);
+}
+
+TEST(Config, ReadsAConsul) {
+  const Config config = Good(R"({
+    "catalog": { "type": "consul", "address": ["https://a:8501", "https://10.0.0.2:8501/base"], "token_file": "/run/token", "datacenter": "dc2",
+      "stale": false, "wait": "30s", "resync": "1m", "data_dir": "/d",
+      "tls": { "ca_file": "/ca", "cert_file": "/cert", "key_file": "/key", "server_name": "server.dc2.consul", "verify": false } },
+    "listeners": [ { "name": "w", "bind": "0.0.0.0:8500", "service": "web" } ] })").config;
+  EXPECT_EQ(config.catalog.type, CatalogConfig::Type::kConsul);
+  EXPECT_EQ(config.catalog.data_dir, "/d");
+  EXPECT_EQ(config.catalog.consul, (ConsulConfig{{"https://a:8501", "https://10.0.0.2:8501/base"}, "", "/run/token", "dc2", false, 30000, 60000,
+                                                 "/ca", "/cert", "/key", "server.dc2.consul", false}));
+  EXPECT_EQ(CatalogName(config.catalog), "consul https://a:8501, https://10.0.0.2:8501/base");
+}
+
+TEST(Config, ReadsTheLease) {
+  const Config config = Good(R"({ "catalog": { "lease": { "timeout": "1s", "deregister_after": "1m" } },
+    "listeners": [ { "name": "w", "bind": "0.0.0.0:80", "service": "web" } ] })").config;
+  EXPECT_EQ(config.catalog.lease, (LeaseConfig{1000, 60000}));
+}
+
+TEST(Config, AnEjectTimeAboveTheDefaultMaximumRaisesIt) {
+  const Config config = Good(R"({"listeners": [{"name": "w", "bind": "0.0.0.0:80", "service": "web"}],
+    "services": {"web": {"passive_health": {"eject_time": "10m"}}}})").config;
+  EXPECT_EQ(config.services.at("web").settings.passive_health.eject_max_ms, 600000u);
 }
 
 TEST(Config, AHealthCheckCanBeTurnedOff) {
@@ -181,15 +237,50 @@ INSTANTIATE_TEST_SUITE_P(
                     Wrong{"{" LISTENER R"(, "services": {"web": {"health_check": true}}})", "health_check: wanted an object, got true"}));
 INSTANTIATE_TEST_SUITE_P(
     Rest, WrongConfig,
-    testing::Values(Wrong{"{" LISTENER R"(, "catalog": {"type": "consul", "address": "http://consul:8500"}})",
-                          "catalog.type: \"consul\" is not supported by this version; wanted \"embedded\""},
-                    Wrong{"{" LISTENER R"(, "catalog": {"type": "consul", "address": "consul"}})", "catalog.address: wanted a URL"},
-                    Wrong{"{" LISTENER R"(, "catalog": {"address": "http://consul:8500"}})", "only a catalog of type \"consul\" has an address"},
-                    Wrong{"{" LISTENER R"(, "catalog": {"data_dir": "x"}})", "wanted an absolute path"},
+    testing::Values(Wrong{"{" LISTENER R"(, "handover_timeout": "1000h"})", "handover_timeout: wanted at most 576h"},
                     Wrong{"{" LISTENER R"(, "stats": {"user": "a:b"}})", "without ':'"},
                     Wrong{"{" LISTENER R"(, "stats": {"bind": 9000}})", "stats.bind: wanted a string, got the number 9000"},
                     Wrong{"{" LISTENER R"(, "limits": {"sessions_max": 0}})", "limits.sessions_max: wanted an integer from 1"},
                     Wrong{"{" LISTENER R"(, "shutdown_timeout": "1d"})", "wanted a duration like"}));
+
+INSTANTIATE_TEST_SUITE_P(
+    Resilience, WrongConfig,
+    testing::Values(Wrong{"{" LISTENER R"(, "services": {"web": {"passive_health": true}}})", "services.web.passive_health: wanted an object, got true"},
+                    Wrong{"{" LISTENER R"(, "services": {"web": {"passive_health": {"failures": 0}}}})", "passive_health.failures: wanted an integer from 1 to 1000"},
+                    Wrong{"{" LISTENER R"(, "services": {"web": {"passive_health": {"eject_time": "5s", "eject_time_max": "1s"}}}})",
+                          "eject_time_max: wanted at least eject_time"},
+                    Wrong{"{" LISTENER R"(, "services": {"web": {"retry_budget": {"percent": 101}}}})", "retry_budget.percent: wanted an integer from 0 to 100"},
+                    Wrong{"{" LISTENER R"(, "services": {"web": {"ejected_percent_max": 101}}})", "wanted an integer from 0 to 100"},
+                    Wrong{"{" LISTENER R"(, "services": {"web": {"slow_start": 5}}})", "services.web.slow_start: wanted a duration with its unit"},
+                    Wrong{"{" LISTENER R"(, "services": {"web": {"endpoint_limit": {"queue_max": 5}}}})", "a queue without a limit never fills"},
+                    Wrong{"{" LISTENER R"(, "services": {"web": {"endpoint_limit": {"in_flight_max": 5, "queue_timeout": "0s"}}}})",
+                          "queue_timeout: wanted a duration from 10ms to 1h"},
+                    Wrong{"{" LISTENER R"(, "services": {"web": {"hold": {"timeout": "2h"}}}})", "hold.timeout: wanted a duration from 0s to 1h"},
+                    Wrong{"{" LISTENER R"(, "services": {"web": {"hold": {"request_max": 1}}}})", "did you mean \"requests_max\"?"},
+                    Wrong{"{" LISTENER R"(, "services": {"web": {"empty_hold": false}}})", "services.web.empty_hold: wanted a duration like"},
+                    Wrong{"{" LISTENER R"(, "services": {"web": {"flap_hold_max": "25h"}}})", "flap_hold_max: wanted a duration from 0s to 24h"}));
+#define CONSUL(more) "{" LISTENER ", \"catalog\": {\"type\": \"consul\"" more "}}"
+#define AT_HTTP ", \"address\": \"http://c:8500\""
+INSTANTIATE_TEST_SUITE_P(
+    Catalog, WrongConfig,
+    testing::Values(Wrong{CONSUL(""), "catalog: wanted the \"address\" of a Consul"},
+                    Wrong{CONSUL(R"(, "address": "consul")"), "catalog.address: wanted a URL like \"http://consul:8500\" or \"https://consul:8501\", got \"consul\""},
+                    Wrong{CONSUL(R"(, "address": [])"), "catalog.address: wanted at least one address"},
+                    Wrong{CONSUL(R"(, "address": ["http://c:8500", 5])"), "catalog.address[1]: wanted a URL"},
+                    Wrong{CONSUL(R"(, "address": ["http://c:8500", "http://c:8500"])"), "given twice"},
+                    Wrong{CONSUL(AT_HTTP R"(, "namespace": "team")"), "catalog.namespace: namespaces are a feature of Consul Enterprise and not supported"},
+                    Wrong{CONSUL(AT_HTTP R"(, "listen": "0.0.0.0:1")"), "catalog.listen: only the embedded catalog has this"},
+                    Wrong{CONSUL(AT_HTTP R"(, "lease": {})"), "catalog.lease: only the embedded catalog has this"},
+                    Wrong{CONSUL(AT_HTTP R"(, "token": "a", "token_file": "/t")"), "catalog.token_file: wanted either \"token\" or \"token_file\", got both"},
+                    Wrong{CONSUL(AT_HTTP R"(, "token": "a b")"), "catalog.token: wanted an ACL token without blanks"},
+                    Wrong{CONSUL(AT_HTTP R"(, "token_file": "t")"), "catalog.token_file: wanted an absolute path"},
+                    Wrong{CONSUL(AT_HTTP R"(, "stale": "yes")"), "catalog.stale: wanted true or false, got \"yes\""},
+                    Wrong{CONSUL(AT_HTTP R"(, "wait": "11m")"), "catalog.wait: wanted a duration from 1s to 10m"},
+                    Wrong{CONSUL(AT_HTTP R"(, "tls": {})"), "catalog.tls: \"http://c:8500\" does not use TLS"},
+                    Wrong{CONSUL(R"(, "address": "https://c:8501", "tls": {"cert_file": "/c"})"), "wanted both \"cert_file\" and \"key_file\""},
+                    Wrong{"{" LISTENER R"(, "catalog": {"address": "http://consul:8500"}})", "catalog.address: only a Consul has this; wanted \"type\": \"consul\""},
+                    Wrong{"{" LISTENER R"(, "catalog": {"lease": {"timeout": "1ms"}}})", "catalog.lease.timeout: wanted a duration from 300ms to 10m"},
+                    Wrong{"{" LISTENER R"(, "catalog": {"data_dir": "x"}})", "wanted an absolute path"}));
 
 TEST(LoadConfig, AMissingFileIsNamed) {
   const auto loaded = LoadConfig("/nonexistent/ringway.json");
