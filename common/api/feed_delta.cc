@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <map>
 #include <string_view>
+#include <tuple>
 #include <utility>
 
 #include "absl/status/status.h"
@@ -12,16 +13,21 @@
 namespace ringway::api {
 namespace {
 
-bool SameButEndpoints(const Service& a, const Service& b) {
-  return a.name == b.name && a.balance == b.balance && a.timeouts == b.timeouts &&
-         a.upstreams_idle_max == b.upstreams_idle_max && a.retries_max == b.retries_max &&
-         a.retry_after_s == b.retry_after_s;
+// Every field is named here: a new one that is not compared would travel in no delta and never arrive, so it does not compile.
+auto AllButEndpoints(const Service& s) {
+  const auto& [name, balance, timeouts, upstreams_idle_max, retries_max, retry_budget, retry_after_s, passive_health,
+               ejected_percent_max, slow_start_ms, endpoint_limit, hold, endpoints] = s;
+  return std::tie(name, balance, timeouts, upstreams_idle_max, retries_max, retry_budget, retry_after_s, passive_health,
+                  ejected_percent_max, slow_start_ms, endpoint_limit, hold);
 }
 
-bool SameButServices(const Snapshot& a, const Snapshot& b) {
-  return a.listeners == b.listeners && a.stats == b.stats && a.sessions_max == b.sessions_max &&
-         a.shutdown_timeout_ms == b.shutdown_timeout_ms;
+auto AllButServices(const Snapshot& s) {
+  const auto& [epoch, version, listeners, services, stats, sessions_max, shutdown_timeout_ms, handover_timeout_ms] = s;
+  return std::tie(listeners, stats, sessions_max, shutdown_timeout_ms, handover_timeout_ms);
 }
+
+bool SameButEndpoints(const Service& a, const Service& b) { return AllButEndpoints(a) == AllButEndpoints(b); }
+bool SameButServices(const Snapshot& a, const Snapshot& b) { return AllButServices(a) == AllButServices(b); }
 
 using EndpointById = std::map<std::string_view, const Endpoint*>;
 

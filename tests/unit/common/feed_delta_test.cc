@@ -63,6 +63,13 @@ TEST(FeedDelta, ConfigChangesNeedAWholeSnapshot) {
   EXPECT_TRUE(refused([](Snapshot& s) { s.listeners[0].bind = "0.0.0.0:81"; }));
   EXPECT_TRUE(refused([](Snapshot& s) { s.stats.password = "x"; }));
   EXPECT_TRUE(refused([](Snapshot& s) { s.sessions_max = 1; }));
+  EXPECT_TRUE(refused([](Snapshot& s) { s.handover_timeout_ms = 1; }));
+  EXPECT_TRUE(refused([](Snapshot& s) { s.services[0].retry_budget.percent = 99; }));
+  EXPECT_TRUE(refused([](Snapshot& s) { s.services[0].passive_health.eject_ms = 99; }));
+  EXPECT_TRUE(refused([](Snapshot& s) { s.services[0].ejected_percent_max = 99; }));
+  EXPECT_TRUE(refused([](Snapshot& s) { s.services[0].slow_start_ms = 99; }));
+  EXPECT_TRUE(refused([](Snapshot& s) { s.services[0].endpoint_limit.in_flight_max = 99; }));
+  EXPECT_TRUE(refused([](Snapshot& s) { s.services[0].hold.timeout_ms = 99; }));
 }
 
 TEST(FeedDelta, OneThatDoesNotFitChangesNothing) {
