@@ -30,6 +30,7 @@ struct EndpointEntry {
   EndpointHandle handle = kNoHandle;
   IpAddress address;
   uint32_t weight = 1;
+  bool operator==(const EndpointEntry&) const = default;
 };
 
 struct ServiceEntry {
@@ -65,6 +66,7 @@ struct ServiceEntry {
   // Positions in `ready`, each as often as its weight asks, spread smoothly: one step a choice. Empty when all weights are
   // equal (the order of `ready` is then the schedule).
   std::vector<uint32_t> schedule;
+  bool operator==(const ServiceEntry&) const = default;
 };
 
 struct RouteEntry {

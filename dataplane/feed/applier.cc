@@ -20,6 +20,7 @@ using Clock = std::chrono::steady_clock;
 constexpr auto kNoThrow = asio::as_tuple(asio::use_awaitable);
 constexpr std::chrono::milliseconds kPoll{1};
 constexpr std::chrono::seconds kRetryEvery{1};
+constexpr std::chrono::milliseconds kEjectionsEvery{50};
 // A worker answers within a turn of its loop. Longer than this means that it hangs, and a person should know.
 constexpr std::chrono::seconds kWorkerSlow{5};
 
@@ -45,10 +46,22 @@ asio::awaitable<void> Sleep(asio::io_context& io, Clock::duration duration) {
   co_await timer.async_wait(kNoThrow);
 }
 
+std::vector<const WorkerShared*> SharedOf(const Publisher& publisher) {
+  std::vector<const WorkerShared*> shared;
+  for (const WorkerPort& port : publisher.workers()) shared.push_back(port.shared);
+  return shared;
+}
+
 }  // namespace
 
 Applier::Applier(asio::io_context& io, MapBuilder& builder, Publisher& publisher)
-    : io_(io), builder_(builder), publisher_(publisher) {}
+    : io_(io),
+      builder_(builder),
+      publisher_(publisher),
+      ejections_(builder.directory(), SharedOf(publisher)),
+      ejections_timer_(io) {
+  WatchEjections();
+}
 
 asio::awaitable<absl::Status> Applier::Apply(Snapshot snapshot, std::string source,
                                              std::chrono::system_clock::time_point at) {
@@ -82,6 +95,7 @@ asio::awaitable<absl::Status> Applier::Take(Snapshot snapshot, const std::string
                                             std::chrono::system_clock::time_point at) {
   while (busy_) co_await Sleep(io_, kPoll);
   busy_ = true;
+  if (leaving_ && applied_.snapshot != nullptr) snapshot = WithListenersOf(*applied_.snapshot, *snapshot);
   absl::StatusOr<std::unique_ptr<const BackendMap>> map = builder_.Build(snapshot);
   if (!map.ok()) {
     busy_ = false;
@@ -128,6 +142,16 @@ asio::awaitable<void> Applier::Retry(Snapshot snapshot, std::string source,
     }
     if (attempt != attempt_) co_return;
   }
+}
+
+void Applier::WatchEjections() {
+  const uint64_t changes = ejections_.changes();
+  for (const std::string& line : ejections_.Poll(MonotonicNowUs())) spdlog::warn("{}", line);
+  if (changes != ejections_.changes() && on_ejections_) on_ejections_();
+  ejections_timer_.expires_after(kEjectionsEvery);
+  ejections_timer_.async_wait([this](const boost::system::error_code& error) {
+    if (!error) WatchEjections();
+  });
 }
 
 void Applier::Sweep() {

@@ -1,11 +1,13 @@
 // Takes a snapshot into service: builds the map, publishes it, and waits until every worker runs it. One at a time, in order
 // of the calls. A snapshot that only its surroundings refuse (an address in use) is tried again every second until it can be
 // taken or another one comes; meanwhile its services and endpoints run behind the listeners that there are, so that one
-// address in use does not freeze every pool. Main thread.
+// address in use does not freeze every pool. Beside it, every 50 ms, a look at what the workers have ejected of what runs.
+// Main thread.
 #pragma once
 
 #include <boost/asio/awaitable.hpp>
 #include <boost/asio/io_context.hpp>
+#include <boost/asio/steady_timer.hpp>
 #include <chrono>
 #include <functional>
 #include <memory>
@@ -13,6 +15,7 @@
 
 #include "absl/status/status.h"
 #include "common/api/feed.h"
+#include "dataplane/feed/ejections.h"
 #include "dataplane/feed/map_builder.h"
 #include "dataplane/feed/publisher.h"
 
@@ -45,7 +48,15 @@ class Applier {
   // Called after each change of what runs, on the main thread.
   void OnApplied(std::function<void(const Snapshot&)> callback) { on_applied_ = std::move(callback); }
 
+  // Called when ejections().Ejected() says something new.
+  void OnEjections(std::function<void()> callback) { on_ejections_ = std::move(callback); }
+  // A successor has the listening sockets: from now on listeners stay as they are and none is opened; services and endpoints
+  // go on following what comes.
+  void SetLeaving() { leaving_ = true; }
+  bool leaving() const { return leaving_; }
+
   const Applied& applied() const { return applied_; }
+  const EjectionWatch& ejections() const { return ejections_; }
   const Directory& directory() const { return builder_.directory(); }
   const BackendMap& current() const { return builder_.current(); }
   const Publisher& publisher() const { return publisher_; }
@@ -60,15 +71,20 @@ class Applier {
   boost::asio::awaitable<void> WaitForWorkers(uint64_t version);
   boost::asio::awaitable<void> Retry(Snapshot snapshot, std::string source,
                                      std::chrono::system_clock::time_point at, uint64_t attempt);
+  void WatchEjections();
 
   boost::asio::io_context& io_;
   MapBuilder& builder_;
   Publisher& publisher_;
   Applied applied_;
   bool busy_ = false;
+  bool leaving_ = false;
   uint64_t attempt_ = 0;  // counts snapshots offered; a retry ends when it is no longer the latest
   std::function<void(const Snapshot&)> on_late_;
   std::function<void(const Snapshot&)> on_applied_;
+  EjectionWatch ejections_;
+  boost::asio::steady_timer ejections_timer_;
+  std::function<void()> on_ejections_;
 };
 
 }  // namespace ringway::dp

@@ -31,6 +31,17 @@ FeedClient::FeedClient(asio::io_context& io, std::string socket_path, Applier& a
     : io_(io), socket_path_(std::move(socket_path)), applier_(applier), store_(store) {
   status_.since = Clock::now();
   applier_.OnLate([this](const Applier::Snapshot& snapshot) { OnRunning(snapshot); });
+  // The watch looks every 50 ms at most, and a report that is due anyway takes the news along.
+  applier_.OnEjections([this] {
+    const ConnectionPtr connection = connection_.lock();
+    if (connection != nullptr && connection->report_waits) connection->report_timer.cancel();
+  });
+}
+
+void FeedClient::SetLeaving() {
+  applier_.SetLeaving();
+  if (store_ != nullptr) store_->Stop();
+  ReportAgain();
 }
 
 asio::awaitable<void> FeedClient::Run() {
@@ -89,9 +100,7 @@ asio::awaitable<std::string> FeedClient::Session() {
       ++status_.messages_total;
       absl::StatusOr<api::Message> message = api::DecodeMessage(**payload);
       if (!message.ok()) {
-        spdlog::error("the control plane sent what cannot be understood: {}",
-                      std::string(message.status().message()));
-        connection->Send(api::Refuse{0, std::string(message.status().message())});
+        OnUndecodable(connection, std::string(message.status().message()));
         continue;
       }
       api::Message taken = *std::move(message);
@@ -102,6 +111,13 @@ asio::awaitable<std::string> FeedClient::Session() {
       }
     }
   }
+}
+
+// Said once for each text: a newer control plane may go on sending what is not known here.
+void FeedClient::OnUndecodable(const ConnectionPtr& connection, const std::string& why) {
+  if (why != undecodable_) spdlog::error("the control plane sent what cannot be understood: {}", why);
+  undecodable_ = why;
+  connection->Send(api::Refuse{0, why});
 }
 
 void FeedClient::SendHello(const ConnectionPtr& connection) {
@@ -131,6 +147,9 @@ asio::awaitable<bool> FeedClient::OnMessage(ConnectionPtr connection, api::Messa
     }
     received_ = next;
     co_await TakeSnapshot(connection, next);
+  } else if (auto* catalog = std::get_if<api::CatalogStatus>(&message)) {
+    status_.catalog = std::move(*catalog);
+    status_.catalog_at = Clock::now();
   } else {
     spdlog::warn("the control plane sent a message that only a dataplane sends");
   }
@@ -175,6 +194,12 @@ void FeedClient::Acknowledge(uint64_t version) {
   const ConnectionPtr connection = connection_.lock();
   if (connection == nullptr || !connection->socket.is_open()) return;
   connection->Send(api::Ack{version});
+  ReportAgain();
+}
+
+void FeedClient::ReportAgain() {
+  const ConnectionPtr connection = connection_.lock();
+  if (connection == nullptr) return;
   connection->reported = false;
   connection->report_timer.cancel();
 }
@@ -184,19 +209,29 @@ asio::awaitable<void> FeedClient::ReportLoop(ConnectionPtr connection) {
     std::vector<api::InFlight> draining = Draining();
     const bool idle = std::all_of(draining.begin(), draining.end(),
                                   [](const api::InFlight& f) { return f.exchanges == 0; });
-    const bool news = !connection->reported || draining != connection->last_report;
+    const bool news = !connection->reported || draining != connection->last_report ||
+                      applier_.ejections().changes() != connection->ejections_reported;
     const bool can = applier_.applied().snapshot != nullptr && connection->outbox.size() <= 2;
-    if (news && can) {
-      connection->Send(api::Report{applier_.applied().snapshot->version, draining});
-      connection->reported = true;
-      connection->last_report = std::move(draining);
-    }
-    // Nothing can begin on a draining endpoint: once all is quiet and told, only another snapshot makes news.
-    const bool wait_long = idle && (!news || can);
-    connection->report_timer.expires_after(wait_long ? Clock::duration(std::chrono::hours(1))
-                                                     : Clock::duration(kReportEvery));
+    if (news && can) Report(connection, std::move(draining));
+    // Nothing can begin on a draining endpoint: once all is quiet and told, only another snapshot or an ejection makes news.
+    connection->report_waits = idle && (!news || can);
+    connection->report_timer.expires_after(connection->report_waits ? Clock::duration(std::chrono::hours(1))
+                                                                    : Clock::duration(kReportEvery));
     co_await connection->report_timer.async_wait(kNoThrow);
+    connection->report_waits = false;
   }
+}
+
+void FeedClient::Report(const ConnectionPtr& connection, std::vector<api::InFlight> draining) {
+  connection->reported = true;
+  connection->ejections_reported = applier_.ejections().changes();
+  connection->last_report = draining;
+  api::Report report;
+  report.version = applier_.applied().snapshot->version;
+  report.draining = std::move(draining);
+  report.ejected = applier_.ejections().Ejected(MonotonicNowUs());
+  report.leaving = applier_.leaving();
+  connection->Send(report);
 }
 
 std::vector<api::InFlight> FeedClient::Draining() const {

@@ -1,12 +1,13 @@
 // The dataplane's end of the feed: connects to the control plane's socket for as long as it takes, says what it has, takes
 // snapshots and deltas through the Applier, acknowledges or refuses each, and reports what is in flight on endpoints that
-// drain. Main thread. Protocol: docs/reference/feed.md.
+// drain and what passive health has ejected. Main thread. Protocol: docs/reference/feed.md.
 #pragma once
 
 #include <boost/asio/awaitable.hpp>
 #include <boost/asio/io_context.hpp>
 #include <chrono>
 #include <memory>
+#include <optional>
 #include <random>
 #include <string>
 #include <vector>
@@ -22,6 +23,8 @@ struct FeedStatus {
   std::chrono::steady_clock::time_point since;  // of the connection, or of its loss
   uint64_t connects_total = 0;
   uint64_t messages_total = 0;
+  std::optional<api::CatalogStatus> catalog;  // as last told, by whichever control plane; none before the first
+  std::chrono::steady_clock::time_point catalog_at;  // when
 };
 
 class FeedClient {
@@ -32,6 +35,10 @@ class FeedClient {
   // Never ends; stop the io_context.
   boost::asio::awaitable<void> Run();
   const FeedStatus& status() const { return status_; }
+
+  // A successor has the listening sockets. The kept snapshot is the successor's too from when this returns; the feed is still
+  // followed and reported to, so that drains are answered for until the last session has ended. For good.
+  void SetLeaving();
 
  private:
   struct Connection;
@@ -45,6 +52,9 @@ class FeedClient {
   void OnRunning(const Applier::Snapshot& snapshot);
   void Acknowledge(uint64_t version);
   boost::asio::awaitable<void> ReportLoop(ConnectionPtr connection);
+  void ReportAgain();
+  void Report(const ConnectionPtr& connection, std::vector<api::InFlight> draining);
+  void OnUndecodable(const ConnectionPtr& connection, const std::string& why);
   std::vector<api::InFlight> Draining() const;
 
   boost::asio::io_context& io_;
@@ -56,6 +66,7 @@ class FeedClient {
   Applier::Snapshot received_;      // the last one that came, taken or not: the base of the next delta
   bool need_whole_ = false;         // a delta did not fit
   std::string trouble_;             // why there is no connection, as last logged
+  std::string undecodable_;         // why a message could not be understood, as last logged
   std::weak_ptr<Connection> connection_;
 };
 

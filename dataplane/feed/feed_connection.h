@@ -27,7 +27,9 @@ struct FeedClient::Connection : std::enable_shared_from_this<FeedClient::Connect
   boost::asio::steady_timer report_timer;
   std::deque<std::string> outbox;
   bool reported = false;
+  bool report_waits = false;  // for news only, not for the next 50 ms
   std::vector<api::InFlight> last_report;
+  uint64_t ejections_reported = 0;  // EjectionWatch::changes() at the last report
 
   void Send(const api::Message& message) {
     outbox.push_back(api::Frame(api::EncodeMessage(message)));

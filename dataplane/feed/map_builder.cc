@@ -17,20 +17,7 @@
 namespace ringway::dp {
 namespace {
 
-bool SameReady(const EndpointEntry& a, const EndpointEntry& b) {
-  return a.handle == b.handle && a.address == b.address && a.weight == b.weight;
-}
-
-// Equal entries stay the same object in the next map: workers then need not look at them.
-bool Same(const ServiceEntry& a, const ServiceEntry& b) {
-  const auto scalars = [](const ServiceEntry& s) {
-    return std::tie(s.handle, s.name, s.balance, s.connect_timeout_ms, s.response_timeout_ms,
-                    s.idle_timeout_ms, s.tunnel_timeout_ms, s.upstream_idle_timeout_ms,
-                    s.upstreams_idle_max, s.retries_max, s.retry_after_s, s.schedule);
-  };
-  return scalars(a) == scalars(b) &&
-         std::equal(a.ready.begin(), a.ready.end(), b.ready.begin(), b.ready.end(), SameReady);
-}
+bool Same(const ServiceEntry& a, const ServiceEntry& b) { return a == b; }
 
 bool Same(const ListenerEntry& a, const ListenerEntry& b) {
   const auto scalars = [](const ListenerEntry& l) {
@@ -49,6 +36,7 @@ bool Same(const ListenerEntry& a, const ListenerEntry& b) {
                     b.trusted_proxies.end(), same_block);
 }
 
+// Equal entries stay the same object in the next map: workers then need not look at them.
 template <typename Entry>
 void Place(std::vector<std::shared_ptr<const Entry>>& slots, uint32_t handle, Entry entry) {
   if (slots.size() <= handle) slots.resize(handle + 1);

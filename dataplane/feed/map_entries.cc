@@ -20,13 +20,42 @@ Balance Converted(api::Balance balance) {
   return Balance::kRoundRobin;
 }
 
-// The configured number is for all workers together; each gets its share, and at least one if there is to be any.
+// The configured number is for all workers together; each gets its share, rounded down, and at least one if there is to be any.
 uint32_t Share(uint32_t total, size_t workers) {
   return total == 0 ? 0 : std::max<uint32_t>(1, total / static_cast<uint32_t>(std::max<size_t>(workers, 1)));
 }
 
 bool MoreSpecific(const RouteEntry& a, const RouteEntry& b) {
   return std::pair(!a.host.empty(), a.path.size()) > std::pair(!b.host.empty(), b.path.size());
+}
+
+// How many of the ready endpoints a worker may eject at a time: the cap on what health takes out, less those that are down
+// already, and never the last one. Endpoints that drain leave of themselves and are not part of the pool.
+uint32_t EjectionsMax(const api::Service& service) {
+  uint64_t ready = 0, down = 0;
+  for (const api::Endpoint& endpoint : service.endpoints) {
+    ready += endpoint.state == api::EndpointState::kReady ? 1 : 0;
+    down += endpoint.state == api::EndpointState::kDown ? 1 : 0;
+  }
+  const uint64_t cap = (ready + down) * service.ejected_percent_max / 100;
+  if (cap <= down || ready == 0) return 0;
+  return static_cast<uint32_t>(std::min(cap - down, ready - 1));
+}
+
+void SetResilience(const api::Service& service, size_t workers, ServiceEntry& entry) {
+  entry.retry_percent = service.retry_budget.percent;
+  entry.retry_per_second_min = Share(service.retry_budget.per_second_min, workers);
+  entry.failures_max = service.passive_health.failures_max;
+  entry.responses_5xx_max = service.passive_health.responses_5xx_max;
+  entry.eject_ms = service.passive_health.eject_ms;
+  entry.eject_max_ms = std::max(service.passive_health.eject_max_ms, service.passive_health.eject_ms);
+  entry.ejections_max = EjectionsMax(service);
+  entry.slow_start_ms = service.slow_start_ms;
+  entry.in_flight_max = Share(service.endpoint_limit.in_flight_max, workers);
+  entry.queue_max = Share(service.endpoint_limit.queue_max, workers);
+  entry.queue_timeout_ms = service.endpoint_limit.queue_timeout_ms;
+  entry.hold_max = Share(service.hold.requests_max, workers);
+  entry.hold_timeout_ms = service.hold.timeout_ms;
 }
 
 }  // namespace
@@ -44,6 +73,7 @@ ServiceEntry MapBuilder::MakeService(const api::Service& service, ServiceHandle 
   entry.upstreams_idle_max = Share(service.upstreams_idle_max, workers_.size());
   entry.retries_max = service.retries_max;
   entry.retry_after_s = service.retry_after_s;
+  SetResilience(service, workers_.size(), entry);
   std::vector<uint32_t> weights;
   for (const api::Endpoint& endpoint : service.endpoints) {
     if (endpoint.state != api::EndpointState::kReady) continue;

@@ -23,6 +23,8 @@ namespace ringway::dp {
 namespace {
 
 constexpr std::chrono::seconds kWriteEvery{1};
+constexpr const char* kTemporary = ".new.";  // and the pid
+constexpr std::chrono::minutes kLeftOver{1};  // no write takes so long
 
 absl::Status Failed(const std::string& path, const char* step) {
   return absl::UnavailableError(absl::StrCat("cannot ", step, " ", path, ": ", std::strerror(errno)));
@@ -36,6 +38,17 @@ absl::Status WriteAll(int fd, const std::string& path, std::string_view text) {
     text.remove_prefix(static_cast<size_t>(n));
   }
   return absl::OkStatus();
+}
+
+// Temporary files of processes that were killed while they wrote.
+void RemoveLeftOvers(const std::filesystem::path& path) {
+  std::error_code error;
+  const std::string begin = path.filename().string() + kTemporary;
+  const auto old = std::filesystem::file_time_type::clock::now() - kLeftOver;
+  for (const auto& entry : std::filesystem::directory_iterator(path.parent_path(), error)) {
+    const bool ours = entry.path().filename().string().starts_with(begin);
+    if (ours && entry.last_write_time(error) < old) std::filesystem::remove(entry.path(), error);
+  }
 }
 
 }  // namespace
@@ -64,7 +77,7 @@ absl::StatusOr<StoredSnapshot> ReadSnapshotFile(const std::string& path) {
 
 absl::Status WriteSnapshotFile(const std::string& path, const api::Snapshot& snapshot) {
   const std::string text = api::EncodeMessage(snapshot);
-  const std::string temporary = path + ".new";
+  const std::string temporary = absl::StrCat(path, kTemporary, getpid());
   {
     UniqueFd fd(open(temporary.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600));
     if (fd.get() < 0) return Failed(temporary, "create");
@@ -88,6 +101,7 @@ SnapshotStore::~SnapshotStore() {
 }
 
 absl::StatusOr<StoredSnapshot> SnapshotStore::Load() {
+  RemoveLeftOvers(path_);
   absl::StatusOr<StoredSnapshot> stored = ReadSnapshotFile(path_);
   if (stored.status().code() != absl::StatusCode::kInvalidArgument) return stored;
   const std::string aside = path_ + ".bad";
@@ -96,6 +110,7 @@ absl::StatusOr<StoredSnapshot> SnapshotStore::Load() {
 }
 
 void SnapshotStore::Save(std::shared_ptr<const api::Snapshot> snapshot) {
+  if (stopped_) return;
   if (timer_runs_) {
     waiting_ = std::move(snapshot);
     return;
@@ -108,6 +123,13 @@ void SnapshotStore::Save(std::shared_ptr<const api::Snapshot> snapshot) {
     timer_runs_ = false;
     if (waiting_ != nullptr) Save(std::move(waiting_));
   });
+}
+
+void SnapshotStore::Stop() {
+  stopped_ = true;
+  waiting_.reset();
+  timer_.cancel();
+  writer_.join();
 }
 
 void SnapshotStore::Write(std::shared_ptr<const api::Snapshot> snapshot) {

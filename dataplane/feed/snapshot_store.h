@@ -1,5 +1,6 @@
 // The last good snapshot on disk: what a dataplane starts from when no control plane is there. Written whole to a temporary
-// file, synced and renamed, at most once a second, on a thread of its own; the newest of several wins.
+// file (of this process: during a handover two dataplanes share the folder), synced and renamed, at most once a second, on a
+// thread of its own; the newest of several wins.
 #pragma once
 
 #include <boost/asio/io_context.hpp>
@@ -33,6 +34,8 @@ class SnapshotStore {
   absl::StatusOr<StoredSnapshot> Load();
   // Returns at once. Trouble is logged when it begins and when it ends.
   void Save(std::shared_ptr<const api::Snapshot> snapshot);
+  // For good: what waits is dropped, and when this returns nothing of ours is written any more. The file is the successor's.
+  void Stop();
 
  private:
   void Write(std::shared_ptr<const api::Snapshot> snapshot);
@@ -40,6 +43,7 @@ class SnapshotStore {
   const std::string path_;
   std::shared_ptr<const api::Snapshot> waiting_;  // main thread
   bool timer_runs_ = false;                       // main thread
+  bool stopped_ = false;                          // main thread
   boost::asio::steady_timer timer_;
   bool failing_ = false;  // writer thread
   boost::asio::thread_pool writer_{1};

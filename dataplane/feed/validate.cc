@@ -34,14 +34,22 @@ absl::Status CheckEndpoint(const std::string& path, const api::Endpoint& endpoin
 
 absl::Status CheckService(const std::string& path, const api::Service& service) {
   const api::Timeouts& t = service.timeouts;
-  const std::pair<const char*, uint32_t> waits[] = {{"connect_ms", t.connect_ms},
-                                                    {"response_ms", t.response_ms},
-                                                    {"idle_ms", t.idle_ms},
-                                                    {"tunnel_ms", t.tunnel_ms},
-                                                    {"upstream_idle_ms", t.upstream_idle_ms}};
+  const std::pair<const char*, uint32_t> waits[] = {
+      {"timeouts.connect_ms", t.connect_ms},
+      {"timeouts.response_ms", t.response_ms},
+      {"timeouts.idle_ms", t.idle_ms},
+      {"timeouts.tunnel_ms", t.tunnel_ms},
+      {"timeouts.upstream_idle_ms", t.upstream_idle_ms},
+      {"passive_health.eject_ms", service.passive_health.eject_ms},
+      {"endpoint_limit.queue_timeout_ms", service.endpoint_limit.queue_timeout_ms}};
   for (const auto& [name, value] : waits) {
-    absl::Status s = CheckRange(absl::StrCat(path, ".timeouts.", name), value, 1, UINT32_MAX);
+    absl::Status s = CheckRange(absl::StrCat(path, ".", name), value, 1, UINT32_MAX);
     if (!s.ok()) return s;
+  }
+  const std::pair<const char*, uint32_t> shares[] = {{"ejected_percent_max", service.ejected_percent_max},
+                                                     {"retry_budget.percent", service.retry_budget.percent}};
+  for (const auto& [name, value] : shares) {
+    if (absl::Status s = CheckRange(absl::StrCat(path, ".", name), value, 0, 100); !s.ok()) return s;
   }
   std::set<std::string_view> ids;
   for (const api::Endpoint& endpoint : service.endpoints) {
