@@ -75,6 +75,7 @@ class Worker {
   void TakeMap();
   void AdoptListener(ListenerHandle handle, const ListenerEntry* entry);
   void StopListening(ListenerHandle handle);
+  void LeaveListening(ListenerHandle handle);
   void ArmAccept(ListenerHandle handle);
   void PauseAccepting(Limit limit);
   void ResumeAccepting();
@@ -82,6 +83,8 @@ class Worker {
   void OpenSession(ListenerHandle handle, int fd);
   void HoldAccepted(ListenerHandle handle, int fd);
   void OpenHeld();
+  void BeginLeave();
+  bool LeftAlone() const { return sessions_.in_use() == 0 && accepts_ == 0 && held_count_ == 0; }
   void BeginStop();
   bool FinishStop();
 
@@ -164,6 +167,8 @@ class Worker {
   void ReturnBuffer(BufferRef& buffer);
 
   // Small common things.
+  // What is answered now says that the connection ends.
+  bool Closing() const { return stopping_ || leaving_; }
   uint32_t SlotOf(const Session& s) const { return static_cast<uint32_t>(&s - &sessions_[0]); }
   uint32_t SlotOf(const Upstream& u) const { return static_cast<uint32_t>(&u - &upstreams_[0]); }
   uint32_t SlotOf(const Exchange& e) const { return static_cast<uint32_t>(&e - &exchanges_[0]); }
@@ -233,6 +238,7 @@ class Worker {
   uint32_t held_count_ = 0;
 
   bool accept_idle_ = false;  // a listener is not accepting and should again
+  bool leaving_ = false;
   bool stopping_ = false;
   uint64_t stop_deadline_us_ = 0;
   uint32_t idle_ = 0;  // pooled upstreams, of all endpoints
@@ -260,7 +266,8 @@ bool Worker<IoType>::Step() {
   wheel_.Advance(io_.NowUs(), [this](uint32_t timer) { OnDeadline(timer); });
   if (parked_head_ != kNoSlot) Unpark();
   if (accept_idle_) ResumeAccepting();
-  if (!stopping_ && shared_.stop.load(std::memory_order_acquire)) BeginStop();
+  if (!leaving_ && shared_.leave.load(std::memory_order_acquire)) BeginLeave();
+  if (!stopping_ && ((leaving_ && LeftAlone()) || shared_.stop.load(std::memory_order_acquire))) BeginStop();
   return !(stopping_ && FinishStop());
 }
 

@@ -27,7 +27,7 @@ void Worker<IoType>::AdoptListener(ListenerHandle handle, const ListenerEntry* e
     listener.open = fd >= 0;
     listener.resume_us = 0;
     accept_idle_ = accept_idle_ || listener.open;
-    if (stopping_) StopListening(handle);
+    if (stopping_ || leaving_) StopListening(handle);
   }
   listener.entry = entry;
 }
@@ -36,12 +36,19 @@ void Worker<IoType>::AdoptListener(ListenerHandle handle, const ListenerEntry* e
 template <Io IoType>
 void Worker<IoType>::StopListening(ListenerHandle handle) {
   ListenerState& listener = listeners_[handle];
+  LeaveListening(handle);
+  listener.accepting = false;
+  listener.generation = (listener.generation + 1) & 0xffffffu;
+}
+
+// Gives up our copy of the listening socket; what the accept in flight has taken still comes, and is served.
+template <Io IoType>
+void Worker<IoType>::LeaveListening(ListenerHandle handle) {
+  ListenerState& listener = listeners_[handle];
   if (!listener.open) return;
   if (listener.accepting) io_.Cancel({Op::kAccept, handle, listener.generation});
   io_.Close(listener.fd);
   listener.open = false;
-  listener.accepting = false;
-  listener.generation = (listener.generation + 1) & 0xffffffu;
 }
 
 template <Io IoType>
@@ -79,7 +86,7 @@ template <Io IoType>
 void Worker<IoType>::OnAccepted(const Completion& c) {
   const ListenerHandle handle = c.tag.slot;
   ListenerState& listener = listeners_[handle];
-  const bool current = listener.generation == c.tag.generation && listener.open;
+  const bool current = listener.generation == c.tag.generation && (listener.open || leaving_);
   if (!c.more) --accepts_;
   if (current && !c.more) {
     listener.accepting = false;
@@ -141,6 +148,13 @@ void Worker<IoType>::OpenHeld() {
     if (stopping_ || listeners_[held.listener].generation != held.generation) io_.Close(held.fd);
     else OpenSession(held.listener, held.fd);
   }
+}
+
+// Idle sessions stay: each is told with its next response.
+template <Io IoType>
+void Worker<IoType>::BeginLeave() {
+  leaving_ = true;
+  for (ListenerHandle handle = 0; handle < kListenersMax; ++handle) LeaveListening(handle);
 }
 
 template <Io IoType>

@@ -212,7 +212,7 @@ void Worker<IoType>::BeginExchange(Session& s, const RequestHead& head) {
   Exchange& e = *opened;
   e.head = head;
   e.head_only = head.method == Method::kHead;
-  e.close_after = !head.keep_alive || s.input_ended || stopping_;
+  e.close_after = !head.keep_alive || s.input_ended || Closing();
   e.request_buffer = s.in;
   e.request_begin = s.in_begin;
   const uint32_t available = s.in_end - s.in_begin - head.size;

@@ -152,7 +152,7 @@ void Worker<IoType>::StartResponse(Exchange& e, ResponseHead& head) {
   if (flow.framing == Framing::kStripChunked) AddCut(head.cuts, head.coding_line);
   const bool request_whole = e.request.received_all && !e.request.unsent() && !e.request_dead;
   if (!request_whole) e.upstream_keep = false;
-  if (!request_whole || stopping_ || Listener(s) == nullptr) e.close_after = true;
+  if (!request_whole || Closing() || Listener(s) == nullptr) e.close_after = true;
   std::string_view inserted = e.close_after ? "Connection: close\r\n" : "";
   if (!e.close_after && e.head.minor_version == 0) inserted = "Connection: keep-alive\r\n";
   flow.slice_at = 0;
@@ -308,7 +308,7 @@ void Worker<IoType>::SendReply(Exchange& e) {
   ReturnBuffer(e.response.buffer);
   ReleaseRequest(e);
   ReturnBuffer(e.request.buffer);
-  if (!e.request.received_all || stopping_ || Listener(s) == nullptr) e.close_after = true;
+  if (!e.request.received_all || Closing() || Listener(s) == nullptr) e.close_after = true;
   ReplyOptions options;
   options.status = e.reply_status;
   // A 1.0 client would have to be told that the connection stays.
@@ -363,7 +363,7 @@ void Worker<IoType>::Settle(Exchange& e) {
       ReturnBuffer(e.response.buffer);
       e.request_dead = false;
       e.sent_any = false;
-      e.close_after = !e.head.keep_alive || s.input_ended || stopping_;
+      e.close_after = !e.head.keep_alive || s.input_ended || Closing();
       return ChooseEndpoint(e);
     case Next::kReply:
       return SendReply(e);
