@@ -10,6 +10,7 @@
 #include <boost/asio/use_awaitable.hpp>
 #include <boost/asio/write.hpp>
 #include <utility>
+#include <vector>
 
 namespace ringway::load {
 namespace {
@@ -78,10 +79,17 @@ asio::awaitable<void> Driver::Run() {
 asio::awaitable<void> Driver::Issue() {
   asio::steady_timer timer(io_);
   const auto begin = std::chrono::steady_clock::now();
-  const std::chrono::duration<double> interval(1.0 / options_.rate);
+  const std::chrono::duration<double> interval(static_cast<double>(options_.burst) / options_.rate);
+  std::vector<std::chrono::steady_clock::time_point> due;  // of this burst, in order
   for (uint64_t i = 0; !stopping_; ++i) {
-    const auto intended = begin + std::chrono::duration_cast<std::chrono::nanoseconds>(interval * static_cast<double>(i));
-    if (!options_.until_signal && intended - begin >= options_.duration) co_return;
+    if (i % options_.burst == 0) {
+      const auto clock = begin + std::chrono::duration_cast<std::chrono::nanoseconds>(interval * static_cast<double>(i / options_.burst));
+      if (!options_.until_signal && clock - begin >= options_.duration) co_return;
+      due.clear();
+      for (size_t j = 0; j < options_.burst; ++j) due.push_back(clock + workload_.Delay());
+      std::sort(due.begin(), due.end());
+    }
+    const auto intended = due[i % options_.burst];
     while (!stopping_ && std::chrono::steady_clock::now() < intended) {
       timer.expires_at(std::min(intended, std::chrono::steady_clock::now() + std::chrono::milliseconds(50)));
       co_await timer.async_wait(asio::use_awaitable);
@@ -96,6 +104,7 @@ asio::awaitable<void> Driver::Issue() {
       asio::co_spawn(io_, ServeAlone(std::move(job)), asio::detached);
     } else {
       Outcome outcome;
+      outcome.sent_at = std::chrono::steady_clock::now();
       Fail(outcome, "client_limit", "too many connections of their own are open");
       report_.Ended(job, outcome);
     }
@@ -143,6 +152,7 @@ asio::awaitable<void> Driver::Serve(Connection& connection, const Job& job) {
   Verdict verdict = co_await Attempt(connection, job, outcome);
   if (verdict == Verdict::kRace && !deadline.fired()) {
     report_.KeepAliveRace(job);
+    ++outcome.races;
     Close(connection.socket);
     verdict = co_await Attempt(connection, job, outcome);
   }
@@ -176,6 +186,7 @@ asio::awaitable<bool> Driver::Connect(Connection& connection, Outcome& outcome) 
 }
 
 asio::awaitable<Driver::Verdict> Driver::Attempt(Connection& connection, const Job& job, Outcome& outcome) {
+  outcome.sent_at = std::chrono::steady_clock::now();
   if (!connection.socket.is_open()) {
     const bool connected = co_await Connect(connection, outcome);
     if (!connected) co_return Verdict::kEnded;
@@ -216,6 +227,7 @@ asio::awaitable<Driver::Verdict> Driver::ReadResponse(Connection& connection, co
   }
   outcome.status = reader.status();
   if (const std::string* name = reader.Header(options_.endpoint_header)) outcome.endpoint = *name;
+  if (const std::string* seconds = reader.Header("retry-after")) outcome.retry_after = *seconds;
   if (const auto mismatch = Compare(job, reader)) Fail(outcome, std::string(mismatch->kind), mismatch->detail);
   connection.used = true;
   if (!reader.keep_alive()) Close(connection.socket);

@@ -12,6 +12,7 @@ import threading
 import unittest
 
 PROGRAM = sys.argv.pop(1) if len(sys.argv) > 1 else "ringway-load"
+ORIGIN = sys.argv.pop(1) if len(sys.argv) > 1 else "ringway-origin"
 
 
 def read_request(connection):
@@ -202,6 +203,63 @@ class LoadTool(unittest.TestCase):
         report = self.run_load(lambda request, _: stall.wait(0.05) or right_answer(request), "--connections", "1")
         self.assertEqual(report["failed"], 0)
         self.assertGreater(report["latency_ms"]["max"], 1500)
+
+    def recorded(self, answer, *arguments, after=lambda connection, number: False):
+        """(report, the record file's lines as lists)"""
+        with tempfile.TemporaryDirectory() as folder:
+            path = os.path.join(folder, "record")
+            report = self.run_load(answer, "--record", path, *arguments, after=after)
+            with open(path) as file:
+                return report, [line.rstrip("\n").split("\t") for line in file]
+
+    def test_every_request_is_recorded(self):
+        ids = []
+
+        def answer(request, _number):
+            ids.append(request[1]["x-load-id"])
+            return right_answer(request) if len(ids) % 2 else response(status="503 Service Unavailable", headers=["Retry-After: 7"])
+        report, lines = self.recorded(answer, "--mix", "get=1,post=1", "--new-connections", "0.5", "--seed", "3")
+        self.assertEqual(len(lines), report["requests"])
+        self.assertEqual(sorted(f"3-{line[0]}" for line in lines), sorted(ids))
+        for _, intended, sent, ended, *_ in lines:
+            self.assertTrue(int(intended) <= int(sent) <= int(ended))
+        failed = [line for line in lines if line[8]]
+        self.assertEqual(len(failed), report["failed"])
+        self.assertEqual({(line[7], line[8], line[10]) for line in failed}, {("503", "status", "7")})
+        self.assertEqual({line[9] for line in lines}, {"here"})
+
+    def test_a_race_is_recorded_with_its_request(self):
+        report, lines = self.recorded(lambda request, number: right_answer(request) if number < 3 else None)
+        self.assertEqual(sum(int(line[6]) for line in lines), report["keepalive"]["races"])
+        self.assertGreater(report["keepalive"]["races"], 5)
+
+    def test_bursts_come_together_and_jitter_spreads_them(self):
+        _, lines = self.recorded(lambda request, _: right_answer(request), "--burst", "10", "--rate", "50")
+        self.assertEqual(len({line[1] for line in lines}), 3)
+        self.assertEqual(len(lines), 30)
+        _, lines = self.recorded(lambda request, _: right_answer(request), "--burst", "10", "--rate", "50", "--jitter", "50")
+        self.assertGreater(len({line[1] for line in lines}), 20)
+
+    def test_the_light_server_answers_what_is_checked(self):
+        with socket.socket() as probe, tempfile.TemporaryDirectory() as folder:
+            probe.bind(("127.0.0.1", 0))
+            port = probe.getsockname()[1]
+            probe.close()
+            log = os.path.join(folder, "acted")
+            origin = subprocess.Popen([ORIGIN, "--port", str(port), "--log", log])
+            try:
+                while subprocess.run([PROGRAM, "--url", f"http://127.0.0.1:{port}/", "--duration", "0.01"], capture_output=True,
+                                     check=False).returncode != 0:
+                    self.assertIsNone(origin.poll())
+                _, report = load(port, "--mix", "get=1,post=1,big=1,slow=1", "--slow-ms", "20", "--seed", "9")
+            finally:
+                origin.terminate()
+                origin.wait()
+            self.assertEqual((report["failed"], report["requests"]), (0, 50))
+            with open(log) as file:
+                acted = [line.split()[0] for line in file if line.startswith("9-")]
+            self.assertEqual(len(set(acted)), 50)
+            self.assertEqual(set(report["endpoints"]), {f"127.0.0.1:{port}"})
 
 
 if __name__ == "__main__":

@@ -26,7 +26,11 @@ void PrintProgress(asio::steady_timer& timer, const Options& options, const Repo
   });
 }
 
-int WriteReport(const Options& options, const Report& report) {
+int WriteReport(const Options& options, Report& report) {
+  if (!report.CloseRecord()) {
+    std::cerr << "ringway-load: cannot write " << options.record_path << "\n";
+    return 2;
+  }
   if (options.json_path == "-") {
     std::cout << report.Json();
   } else if (!options.json_path.empty()) {
@@ -46,7 +50,7 @@ int Main(int argc, char** argv) {
   const Options options = ParseCommandLine(argc, argv);
   asio::io_context io(1);
   Workload workload(options);
-  Report report(options.samples_max);
+  Report report(options.samples_max, options.record_path);
   Driver driver(io, options, workload, report);
   asio::signal_set signals(io, SIGINT, SIGTERM);
   signals.async_wait([&](boost::system::error_code error, int) {

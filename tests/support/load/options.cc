@@ -62,7 +62,7 @@ Options ParseCommandLine(int argc, char** argv) {
   Options options;
   std::string url, mix = "get=8,post=1,big=1";
   double duration_s = 10, timeout_s = 30;
-  uint32_t progress_ms = 0;
+  uint32_t progress_ms = 0, jitter_ms = 0;
   app.add_option("--url", url, "http://HOST[:PORT][/PATH]; PATH is what plain GETs ask for")->required();
   app.add_option("--rate", options.rate, "requests per second")->check(CLI::PositiveNumber);
   app.add_option("--connections", options.connections, "keep-alive connections")->check(CLI::Range(1, 100000));
@@ -70,6 +70,8 @@ Options ParseCommandLine(int argc, char** argv) {
       ->check(CLI::Range(0.0, 1.0));
   app.add_option("--duration", duration_s, "seconds")->check(CLI::PositiveNumber);
   app.add_flag("--until-signal", options.until_signal, "run until SIGINT or SIGTERM");
+  app.add_option("--burst", options.burst, "requests that come together, every BURST / RATE seconds")->check(CLI::Range(1, 100000));
+  app.add_option("--jitter", jitter_ms, "milliseconds, at most, by which each request comes later than the clock says, at random");
   app.add_option("--timeout", timeout_s, "seconds from a request's intended start")->check(CLI::PositiveNumber);
   app.add_option("--mix", mix, "shares, as get=8,post=1,big=1,slow=0");
   app.add_option("--post-bytes", options.post_bytes_max, "longest request body; lengths are random");
@@ -79,6 +81,7 @@ Options ParseCommandLine(int argc, char** argv) {
   app.add_option("--seed", options.seed, "of kinds, lengths and contents");
   app.add_option("--samples", options.samples_max, "failed requests of each kind that are told one by one");
   app.add_option("--json", options.json_path, "where the report goes; - is stdout");
+  app.add_option("--record", options.record_path, "one line for each request: what it was, when, how it ended (record.h)");
   app.add_option("--progress", progress_ms, "print a JSON line of counts every so many milliseconds");
   try {
     app.parse(argc, argv);
@@ -89,6 +92,7 @@ Options ParseCommandLine(int argc, char** argv) {
   options.mix = ParseMix(mix);
   options.duration = std::chrono::milliseconds(static_cast<int64_t>(duration_s * 1000));
   options.timeout = std::chrono::milliseconds(static_cast<int64_t>(timeout_s * 1000));
+  options.jitter = std::chrono::milliseconds(jitter_ms);
   options.progress = std::chrono::milliseconds(progress_ms);
   for (char& c : options.endpoint_header) {
     if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');

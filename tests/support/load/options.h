@@ -26,6 +26,8 @@ struct Options {
   double new_connections = 0;   // share of requests that open and close a connection of their own
   std::chrono::milliseconds duration{10000};
   bool until_signal = false;    // duration is ignored
+  size_t burst = 1;             // requests that come together, every burst / rate seconds
+  std::chrono::milliseconds jitter{0};  // each request comes later than the clock says by a random time up to this
   std::chrono::milliseconds timeout{30000};  // from the intended start, waiting for a connection included
   Mix mix;
   size_t post_bytes_max = 1 << 20;
@@ -40,6 +42,7 @@ struct Options {
 
   size_t samples_max = 5;  // failed requests of each kind that the report tells one by one
   std::string json_path;                    // "-" is stdout
+  std::string record_path;                  // one line a request; empty: none
   std::chrono::milliseconds progress{0};    // a JSON line on stdout this often; 0: never
 };
 

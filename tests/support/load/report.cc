@@ -40,6 +40,7 @@ void Report::Issued(const Job& job) {
 void Report::Ended(const Job& job, const Outcome& outcome) {
   const auto latency = std::chrono::duration_cast<std::chrono::microseconds>(std::chrono::steady_clock::now() - job.intended).count();
   const auto latency_us = static_cast<uint32_t>(std::clamp<int64_t>(latency, 0, std::numeric_limits<uint32_t>::max()));
+  recorder_.Write(job, outcome);
   Step& step = StepNow();
   step.latency_max_us = std::max(step.latency_max_us, latency_us);
   bytes_sent_ += outcome.bytes_sent;

@@ -10,24 +10,15 @@
 #include <string_view>
 #include <vector>
 
+#include "tests/support/load/outcome.h"
+#include "tests/support/load/record.h"
 #include "tests/support/load/workload.h"
 
 namespace ringway::load {
 
-// How one request ended. An empty failure means well.
-struct Outcome {
-  std::string failure;  // "connect_refused", "connect_failed", "reset", "closed", "short_body", "wrong_checksum", "bad_response",
-                        // "timeout", "status", "client_limit"
-  std::string detail;
-  std::string endpoint;
-  int status = 0;
-  uint64_t bytes_sent = 0;
-  uint64_t bytes_received = 0;
-};
-
 class Report {
  public:
-  explicit Report(size_t samples_max) : samples_max_(samples_max) {}
+  Report(size_t samples_max, const std::string& record_path) : samples_max_(samples_max), recorder_(record_path) {}
   void Begin();
   void Issued(const Job& job);
   void Ended(const Job& job, const Outcome& outcome);
@@ -45,6 +36,7 @@ class Report {
   std::string ProgressLine() const;  // one line of JSON, counts so far
   std::string Json() const;
   std::string Summary() const;  // for people
+  bool CloseRecord() { return recorder_.Close(); }
 
  private:
   static constexpr std::chrono::milliseconds kStep{100};
@@ -75,6 +67,7 @@ class Report {
   uint32_t Percentile(const std::vector<uint32_t>& sorted, double share) const;
 
   const size_t samples_max_;
+  Recorder recorder_;
   std::chrono::steady_clock::time_point begin_;
   int64_t begin_unix_ms_ = 0;
   uint64_t issued_ = 0;

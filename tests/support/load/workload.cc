@@ -32,8 +32,14 @@ size_t Workload::RandomLength(size_t longest) {
   return static_cast<size_t>(std::exp(share(random_) * std::log(static_cast<double>(longest) + 1))) - 1;
 }
 
+std::chrono::microseconds Workload::Delay() {
+  if (options_.jitter.count() == 0) return std::chrono::microseconds(0);
+  return std::chrono::microseconds(std::uniform_int_distribution<int64_t>(0, options_.jitter.count() * 1000)(random_));
+}
+
 Job Workload::Next(std::chrono::steady_clock::time_point intended) {
   Job job;
+  job.id = ++made_;
   job.intended = intended;
   job.kind = static_cast<Kind>(kinds_(random_));
   job.new_connection = std::bernoulli_distribution(options_.new_connections)(random_);
@@ -60,7 +66,8 @@ Job Workload::Next(std::chrono::steady_clock::time_point intended) {
 
 std::string Workload::Head(const Job& job) const {
   std::string head(job.Method());
-  head += " " + job.target + " HTTP/1.1\r\nHost: " + options_.authority + "\r\nUser-Agent: ringway-load\r\nAccept: */*\r\n";
+  head += " " + job.target + " HTTP/1.1\r\nHost: " + options_.authority + "\r\nUser-Agent: ringway-load\r\nAccept: */*\r\nX-Load-Id: " +
+          std::to_string(options_.seed) + "-" + std::to_string(job.id) + "\r\n";
   if (job.kind == Kind::kPost) {
     head += "Content-Type: application/octet-stream\r\nContent-Length: " + std::to_string(job.body.size()) + "\r\n";
   }

@@ -19,6 +19,7 @@ inline constexpr size_t kKinds = 4;
 std::string_view Name(Kind kind);
 
 struct Job {
+  uint64_t id = 0;  // 1, 2, ...; sent as X-Load-Id: SEED-ID, so that an endpoint's log tells which requests it acted on
   Kind kind = Kind::kGet;
   bool new_connection = false;
   std::string target;
@@ -38,6 +39,7 @@ class Workload {
  public:
   explicit Workload(const Options& options);
   Job Next(std::chrono::steady_clock::time_point intended);
+  std::chrono::microseconds Delay();  // of the next request, up to options.jitter
   std::string Head(const Job& job) const;
 
  private:
@@ -45,6 +47,7 @@ class Workload {
 
   const Options& options_;
   std::mt19937_64 random_;
+  uint64_t made_ = 0;
   std::discrete_distribution<int> kinds_;
   std::string bytes_;  // every body is a piece of this
 };
