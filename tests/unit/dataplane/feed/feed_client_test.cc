@@ -9,7 +9,9 @@
 
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
+#include <boost/asio/post.hpp>
 #include <filesystem>
+#include <future>
 
 #include "common/api/feed_frame.h"
 #include "common/api/feed_json.h"
@@ -44,13 +46,15 @@ class FeedClientTest : public ::testing::Test {
     builder_ = std::make_unique<MapBuilder>(shared);
     publisher_ = std::make_unique<Publisher>(ports);
     applier_ = std::make_unique<Applier>(io_, *builder_, *publisher_);
-    client_ = std::make_unique<FeedClient>(io_, (folder_ / "feed.sock").string(), *applier_, nullptr);
+    store_ = std::make_unique<SnapshotStore>(io_, folder_ / "snapshot.json");
+    client_ = std::make_unique<FeedClient>(io_, (folder_ / "feed.sock").string(), *applier_, store_.get());
     boost::asio::co_spawn(io_, client_->Run(), boost::asio::detached);
     main_ = std::thread([this] { io_.run(); });
   }
   ~FeedClientTest() override {
     io_.stop();
     main_.join();
+    store_.reset();
     for (const auto& l : builder_->current().listeners) {
       if (l == nullptr) continue;
       for (const int fd : l->sockets) close(fd);
@@ -87,6 +91,22 @@ class FeedClientTest : public ::testing::Test {
     }
   }
 
+  template <typename F>
+  auto OnMain(F f) {
+    std::packaged_task<decltype(f())()> task(f);
+    auto result = task.get_future();
+    boost::asio::post(io_, [&] { task(); });
+    return result.get();
+  }
+  EndpointHandle HandleOf(const std::string& id) {
+    return OnMain([&] {
+      for (const auto& [handle, record] : builder_->directory().endpoints) {
+        if (record.endpoint.id == id) return handle;
+      }
+      return kNoHandle;
+    });
+  }
+
   fs::path folder_;
   UniqueFd listener_, peer_;
   api::FrameReader frames_;
@@ -96,6 +116,7 @@ class FeedClientTest : public ::testing::Test {
   std::unique_ptr<MapBuilder> builder_;
   std::unique_ptr<Publisher> publisher_;
   std::unique_ptr<Applier> applier_;
+  std::unique_ptr<SnapshotStore> store_;
   std::unique_ptr<FeedClient> client_;
   std::thread main_;
 };
@@ -215,6 +236,79 @@ TEST_F(FeedClientTest, ReportsWhatIsInFlightOnDrainingEndpointsUntilItIsZero) {
   EXPECT_EQ(Next<api::Report>().draining[0].exchanges, 2u);
   for (EndpointHandle h = 0; h < 3; ++h) shared_[1]->counters.endpoints[h].exchanges_in_flight.Sub(2);
   EXPECT_EQ(Next<api::Report>().draining[0].exchanges, 0u);
+}
+
+TEST_F(FeedClientTest, ReportsWhatIsEjectedWhenItChanges) {
+  Accept();
+  Next<api::Hello>();
+  Send(WebSnapshot(1));
+  Next<api::Ack>();
+  EXPECT_THAT(Next<api::Report>().ejected, ::testing::IsEmpty());
+  const EndpointHandle a = HandleOf("a");
+  const auto eject = [&](size_t worker, uint64_t for_us) {
+    CounterTable& counters = shared_[worker]->counters;
+    counters.endpoints[a].ejected_until_us.Set(MonotonicNowUs() + for_us);
+    counters.endpoints[a].ejection_reason.Set(static_cast<uint64_t>(EjectionReason::kReset));
+    counters.endpoints[a].ejections_total.Add();
+    counters.worker.ejections_total.Add();
+  };
+  eject(1, 3'600'000'000);
+  auto report = Next<api::Report>();
+  ASSERT_EQ(report.ejected.size(), 1u);
+  EXPECT_GT(report.ejected[0].remaining_ms, 3'000'000u);
+  report.ejected[0].remaining_ms = 0;
+  EXPECT_EQ(report.ejected[0], (api::Ejection{"web", "a", 1, 1, 0, 1, "connections end before a response"}));
+  EXPECT_FALSE(report.leaving);
+  eject(0, 3'600'000'000);
+  EXPECT_EQ(Next<api::Report>().ejected[0].workers, 2u);
+  for (const auto& shared : shared_) shared->counters.endpoints[a].ejected_until_us.Set(1);
+  while (!Next<api::Report>().ejected.empty()) {
+  }
+  // A control plane that comes new is told what is ejected at the time.
+  eject(0, 3'600'000'000);
+  peer_ = UniqueFd();
+  Accept();
+  while (Next<api::Report>().ejected.empty()) {
+  }
+}
+
+TEST_F(FeedClientTest, OneThatLeavesFollowsTheFeedOpensNothingAndKeepsNothing) {
+  Accept();
+  Next<api::Hello>();
+  Send(WebSnapshot(1));
+  Next<api::Ack>();
+  OnMain([this] { return client_->SetLeaving(), 0; });
+  while (!Next<api::Report>().leaving) {
+  }
+  EXPECT_EQ(ReadSnapshotFile(folder_ / "snapshot.json")->snapshot->version, 1u);
+  api::Snapshot next = WebSnapshot(2);
+  next.listeners.push_back(next.listeners[0]);
+  next.listeners[1].name = "second";
+  next.listeners[1].bind = "[::1]:0";
+  next.services[1].endpoints.push_back(EndpointAt("c", 8003));
+  Send(next);
+  EXPECT_EQ(Next<api::Ack>().version, 2u);
+  EXPECT_TRUE(Next<api::Report>().leaving);
+  EXPECT_NE(HandleOf("c"), kNoHandle);
+  EXPECT_EQ(OnMain([this] { return builder_->directory().listeners.size(); }), 1u) << "the successor has the new one";
+  Send(api::Delta{"e", 2, 3, {{"web", {}, {"c"}}}});
+  EXPECT_EQ(Next<api::Ack>().version, 3u);
+  EXPECT_EQ(ReadSnapshotFile(folder_ / "snapshot.json")->snapshot->version, 1u);
+}
+
+TEST_F(FeedClientTest, TheCatalogsStatusIsKeptAsTold) {
+  Accept();
+  Next<api::Hello>();
+  EXPECT_FALSE(OnMain([this] { return client_->status().catalog.has_value(); }));
+  const api::CatalogStatus status{"http://consul:8500", false, 1700000000000, "connection refused"};
+  Send(status);
+  Send(WebSnapshot(1));
+  Next<api::Ack>();  // in order: the status is in
+  EXPECT_EQ(OnMain([this] { return client_->status().catalog; }), status);
+  peer_ = UniqueFd();
+  Accept();
+  Next<api::Hello>();
+  EXPECT_EQ(OnMain([this] { return client_->status().catalog; }), status) << "what was last known stays";
 }
 
 TEST_F(FeedClientTest, GarbageIsRefusedAndTheConnectionHolds) {

@@ -79,6 +79,68 @@ TEST_F(MapBuilderTest, ReadyEndpointsAndRoutesArrive) {
   EXPECT_NE(fcntl(front.sockets[0], F_GETFL) & O_NONBLOCK, 0);
 }
 
+TEST_F(MapBuilderTest, EachWorkerGetsItsShareRoundedDownAndAtLeastOne) {
+  api::Snapshot snapshot = WebSnapshot();
+  api::Service& web = snapshot.services[1];
+  web.retry_budget = {15, 7};
+  web.passive_health = {4, 6, 1000, 500};
+  web.slow_start_ms = 30000;
+  web.endpoint_limit = {5, 101, 2500};
+  web.hold = {4000, 1};
+  const auto map = Build(snapshot);
+  ASSERT_TRUE(map.ok()) << map.status();
+  const ServiceEntry& entry = Service(**map, "web");
+  EXPECT_EQ(entry.retry_percent, 15u);
+  EXPECT_EQ(entry.retry_per_second_min, 3u);
+  EXPECT_EQ(entry.failures_max, 4u);
+  EXPECT_EQ(entry.responses_5xx_max, 6u);
+  EXPECT_EQ(entry.eject_ms, 1000u);
+  EXPECT_EQ(entry.eject_max_ms, 1000u) << "never below the first";
+  EXPECT_EQ(entry.slow_start_ms, 30000u);
+  EXPECT_EQ(entry.in_flight_max, 2u);
+  EXPECT_EQ(entry.queue_max, 50u);
+  EXPECT_EQ(entry.queue_timeout_ms, 2500u);
+  EXPECT_EQ(entry.hold_max, 1u) << "one for each of two workers";
+  EXPECT_EQ(entry.hold_timeout_ms, 4000u);
+  const ServiceEntry& mysql = Service(**map, "mysql");
+  EXPECT_EQ(mysql.in_flight_max, 0u) << "no limit stays none";
+  EXPECT_EQ(mysql.hold_timeout_ms, 0u);
+  snapshot.services[1].hold.timeout_ms = 5000;
+  const auto changed = Build(snapshot);
+  EXPECT_EQ(Service(**changed, "web").hold_timeout_ms, 5000u) << "a setting alone is a change";
+}
+
+// ready, down, draining, percent -> how many of the ready ones may be ejected.
+TEST_F(MapBuilderTest, EjectionsLeaveThePoolWhatTheCapSays) {
+  const auto allowed = [&](size_t ready, size_t down, size_t draining, uint32_t percent) {
+    api::Snapshot snapshot = WebSnapshot();
+    api::Service& web = snapshot.services[1];
+    web.ejected_percent_max = percent;
+    web.endpoints.clear();
+    for (size_t i = 0; i < ready + down + draining; ++i) {
+      web.endpoints.push_back(EndpointAt("e" + std::to_string(100 + i), static_cast<uint16_t>(8000 + i)));
+      if (i >= ready) web.endpoints.back().state = api::EndpointState::kDown;
+      if (i >= ready + down) web.endpoints.back().state = api::EndpointState::kDraining;
+    }
+    const auto map = Build(snapshot);
+    EXPECT_TRUE(map.ok()) << map.status();
+    return Service(**map, "web").ejections_max;
+  };
+  EXPECT_EQ(allowed(1, 0, 0, 50), 0u) << "a pool of one is never emptied";
+  EXPECT_EQ(allowed(1, 0, 0, 100), 0u);
+  EXPECT_EQ(allowed(2, 0, 0, 50), 1u);
+  EXPECT_EQ(allowed(3, 0, 0, 50), 1u);
+  EXPECT_EQ(allowed(3, 0, 1, 50), 1u) << "one that drains counts for nothing";
+  EXPECT_EQ(allowed(4, 0, 0, 50), 2u);
+  EXPECT_EQ(allowed(3, 1, 0, 50), 1u) << "one is down already";
+  EXPECT_EQ(allowed(2, 2, 0, 50), 0u);
+  EXPECT_EQ(allowed(1, 3, 0, 50), 0u);
+  EXPECT_EQ(allowed(4, 0, 0, 100), 3u) << "the last one stays";
+  EXPECT_EQ(allowed(4, 0, 0, 0), 0u);
+  EXPECT_EQ(allowed(0, 4, 0, 100), 0u);
+  EXPECT_EQ(allowed(0, 0, 2, 100), 0u);
+}
+
 TEST_F(MapBuilderTest, WhatDidNotChangeIsTheSameObject) {
   api::Snapshot snapshot = WebSnapshot();
   const auto first = Build(snapshot);
@@ -135,6 +197,10 @@ TEST_F(MapBuilderTest, AWrongSnapshotChangesNothingAndSaysWhere) {
   EXPECT_THAT(message([](auto& s) { s.services[1].endpoints[0].weight = 0; }), HasSubstr("weight: wanted 1 to 256, got 0"));
   EXPECT_THAT(message([](auto& s) { s.services[1].endpoints[1].id = "a"; }), HasSubstr("endpoints[a]: this id stands here twice"));
   EXPECT_THAT(message([](auto& s) { s.services[1].timeouts.idle_ms = 0; }), HasSubstr("services[web].timeouts.idle_ms"));
+  EXPECT_THAT(message([](auto& s) { s.services[1].endpoint_limit.queue_timeout_ms = 0; }),
+              HasSubstr("services[web].endpoint_limit.queue_timeout_ms: wanted 1 to"));
+  EXPECT_THAT(message([](auto& s) { s.services[1].ejected_percent_max = 101; }),
+              HasSubstr("services[web].ejected_percent_max: wanted 0 to 100, got 101"));
   EXPECT_THAT(message([](auto& s) { s.services[1].name = "mysql"; }), HasSubstr("services[mysql]: this name stands here twice"));
   EXPECT_THAT(message([](auto& s) { s.listeners[0].routes[0].service = "x"; }), HasSubstr("no service is called \"x\""));
   EXPECT_THAT(message([](auto& s) { s.listeners[0].bind = "localhost:80"; }), HasSubstr("listeners[front].bind"));
