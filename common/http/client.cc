@@ -6,25 +6,18 @@
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
-#include <boost/asio/generic/stream_protocol.hpp>
 #include <boost/asio/io_context.hpp>
-#include <boost/asio/ip/tcp.hpp>
-#include <boost/asio/local/stream_protocol.hpp>
-#include <boost/asio/steady_timer.hpp>
 #include <boost/asio/this_coro.hpp>
 #include <boost/asio/use_awaitable.hpp>
-#include <boost/beast/core/basic_stream.hpp>
 #include <boost/beast/core/flat_buffer.hpp>
 #include <boost/beast/http/parser.hpp>
 #include <boost/beast/http/read.hpp>
 #include <boost/beast/http/string_body.hpp>
 #include <boost/beast/http/write.hpp>
-#include <cerrno>
-#include <cstring>
-#include <sys/un.h>
 
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
+#include "common/http/connect.h"
 
 namespace ringway::http {
 namespace {
@@ -34,8 +27,6 @@ namespace beast = boost::beast;
 namespace bhttp = boost::beast::http;
 using boost::system::error_code;
 using Clock = std::chrono::steady_clock;
-using Endpoint = asio::generic::stream_protocol::endpoint;
-using Stream = beast::basic_stream<asio::generic::stream_protocol>;
 using BeastRequest = bhttp::request<bhttp::string_body>;
 
 constexpr auto kNoThrow = asio::as_tuple(asio::use_awaitable);
@@ -49,68 +40,6 @@ std::string Spell(const Url& url, const ClientRequest& request) {
 absl::Status TimedOut(const std::string& what, const ClientRequest& request) {
   return absl::DeadlineExceededError(
       absl::StrCat(what, ": no answer within ", request.timeout.count(), " ms"));
-}
-
-// getaddrinfo runs on Asio's resolver thread and cannot be interrupted: we stop waiting for it at the deadline.
-struct Lookup {
-  explicit Lookup(const asio::any_io_executor& executor) : resolver(executor), done(executor) {}
-  asio::ip::tcp::resolver resolver;
-  asio::steady_timer done;
-  error_code error = asio::error::timed_out;
-  std::vector<Endpoint> endpoints;
-};
-
-asio::awaitable<void> Resolve(std::shared_ptr<Lookup> lookup, std::string host, std::string port) {
-  auto [error, results] = co_await lookup->resolver.async_resolve(
-      host, port, asio::ip::tcp::resolver::numeric_service, kNoThrow);
-  lookup->error = error;
-  for (const auto& entry : results) lookup->endpoints.emplace_back(entry.endpoint());
-  lookup->done.cancel();
-}
-
-asio::awaitable<absl::StatusOr<std::vector<Endpoint>>> Endpoints(const Url& url,
-                                                                 Clock::time_point deadline) {
-  std::vector<Endpoint> endpoints;
-  if (!url.unix_path.empty()) {
-    if (url.unix_path.size() >= sizeof(sockaddr_un{}.sun_path)) {
-      co_return absl::InvalidArgumentError("the socket's path is too long");
-    }
-    endpoints.emplace_back(asio::local::stream_protocol::endpoint(url.unix_path));
-    co_return endpoints;
-  }
-  error_code error;
-  const asio::ip::address literal = asio::ip::make_address(url.host, error);
-  if (!error) {
-    endpoints.emplace_back(asio::ip::tcp::endpoint(literal, url.port));
-    co_return endpoints;
-  }
-  const asio::any_io_executor executor = co_await asio::this_coro::executor;
-  const auto lookup = std::make_shared<Lookup>(executor);
-  lookup->done.expires_at(deadline);
-  asio::co_spawn(executor, Resolve(lookup, url.host, std::to_string(url.port)), asio::detached);
-  co_await lookup->done.async_wait(kNoThrow);
-  if (lookup->error) {
-    if (lookup->error == asio::error::timed_out) co_return absl::DeadlineExceededError("name lookup");
-    co_return absl::UnavailableError(absl::StrCat("cannot resolve ", url.host, ": ", lookup->error.message()));
-  }
-  co_return std::move(lookup->endpoints);
-}
-
-// Tries the addresses in turn; each gets an equal share of the time that is left.
-asio::awaitable<error_code> Connect(Stream& stream, const std::vector<Endpoint>& endpoints,
-                                    Clock::time_point deadline) {
-  error_code last = asio::error::host_not_found;
-  for (size_t i = 0; i < endpoints.size(); ++i) {
-    const auto share = (deadline - Clock::now()) / static_cast<int64_t>(endpoints.size() - i);
-    if (share <= Clock::duration::zero()) co_return beast::error::timeout;
-    error_code ignored;
-    stream.socket().close(ignored);
-    stream.expires_after(std::chrono::duration_cast<std::chrono::nanoseconds>(share));
-    auto [error] = co_await stream.async_connect(endpoints[i], kNoThrow);
-    if (!error) co_return error;
-    last = error;
-  }
-  co_return last;
 }
 
 BeastRequest BuildRequest(const Url& url, const ClientRequest& request) {
@@ -170,10 +99,6 @@ asio::awaitable<absl::StatusOr<ClientResponse>> Receive(Stream& stream, const st
 
 }  // namespace
 
-bool IsOwnShortage(int error) {
-  return error == EMFILE || error == ENFILE || error == ENOBUFS || error == ENOMEM || error == EADDRNOTAVAIL;
-}
-
 const std::string* ClientResponse::Header(std::string_view name) const {
   for (const auto& [key, value] : headers) {
     if (key.size() == name.size() && strncasecmp(key.data(), name.data(), name.size()) == 0) return &value;
@@ -184,21 +109,11 @@ const std::string* ClientResponse::Header(std::string_view name) const {
 asio::awaitable<absl::StatusOr<ClientResponse>> Fetch(Url url, ClientRequest request) {
   const Clock::time_point deadline = Clock::now() + request.timeout;
   const std::string what = Spell(url, request);
-  const absl::StatusOr<std::vector<Endpoint>> endpoints = co_await Endpoints(url, deadline);
-  if (!endpoints.ok()) {
-    co_return absl::Status(endpoints.status().code(),
-                           absl::StrCat(what, ": ", endpoints.status().message()));
-  }
   const asio::any_io_executor executor = co_await asio::this_coro::executor;
   Stream stream(executor);
-  const error_code connect_error = co_await Connect(stream, *endpoints, deadline);
-  if (connect_error == beast::error::timeout) co_return TimedOut(what, request);
-  if (IsOwnShortage(connect_error.value())) {
-    co_return absl::ResourceExhaustedError(absl::StrCat(what, ": cannot connect: ", connect_error.message()));
-  }
-  if (connect_error) {
-    co_return absl::UnavailableError(absl::StrCat(what, ": cannot connect: ", connect_error.message()));
-  }
+  const absl::Status connected = co_await Connect(stream, url, deadline, what);
+  if (absl::IsDeadlineExceeded(connected)) co_return TimedOut(what, request);
+  if (!connected.ok()) co_return connected;
   const BeastRequest message = BuildRequest(url, request);
   stream.expires_at(deadline);
   auto [write_error, size] = co_await bhttp::async_write(stream, message, kNoThrow);

@@ -30,8 +30,8 @@ using boost::system::error_code;
 
 constexpr auto kNoThrow = asio::as_tuple(asio::use_awaitable);
 // How long and how much a refused client may go on sending before the socket is closed under it.
-constexpr std::chrono::milliseconds kLinger{1000};
-constexpr size_t kLingerBytesMax = 4 << 20;
+constexpr std::chrono::milliseconds kLinger{2000};
+constexpr size_t kLingerBytesMax = 64 << 20;
 // With a pipelined request in the socket, readiness says nothing about a close; it is looked for this often.
 constexpr std::chrono::milliseconds kPipelinedPoll{500};
 
@@ -54,7 +54,7 @@ Connection::Connection(asio::generic::stream_protocol::socket socket, std::strin
                        std::shared_ptr<const Handler> handler)
     : stream_(std::move(socket)),
       buffer_(options->head_bytes_max + (64 << 10)),
-      peer_{std::move(address), std::make_shared<bool>(false)},
+      peer_{std::move(address), std::make_shared<bool>(false), std::make_shared<TakeOver>()},
       options_(std::move(options)),
       handler_(std::move(handler)) {}
 
@@ -113,6 +113,10 @@ asio::awaitable<bool> Connection::ServeOne() {
   }
   const Request request = parser.release();
   Response response = co_await Answer(request);
+  if (response.result() == bhttp::status::switching_protocols) {
+    co_await HandOver(std::move(response));
+    co_return false;
+  }
   const bool go_on = co_await Write(request, std::move(response));
   co_return go_on;
 }
@@ -182,6 +186,17 @@ asio::awaitable<bool> Connection::Write(const Request& request, Response respons
     error = write_error;
   }
   co_return !error && keep_alive;
+}
+
+// Bytes that came behind the request are dropped: what is switched to must not mind.
+asio::awaitable<void> Connection::HandOver(Response response) {
+  response.erase(bhttp::field::content_length);
+  bhttp::response<bhttp::empty_body> head(std::move(response.base()));
+  stream_.expires_after(options_->idle_timeout);
+  auto [error, size] = co_await bhttp::async_write(stream_, head, kNoThrow);
+  stream_.expires_never();
+  const TakeOver take_over = std::exchange(*peer_.take_over, nullptr);
+  if (!error && take_over) take_over(stream_.release_socket());
 }
 
 // The client may still be sending what we refuse: closing at once would reset the connection and take the answer with it.

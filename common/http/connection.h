@@ -31,6 +31,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
   boost::asio::awaitable<Response> Answer(const Request& request);
   boost::asio::awaitable<void> WatchPeer(std::shared_ptr<bool> answered);
   boost::asio::awaitable<bool> Write(const Request& request, Response response);
+  boost::asio::awaitable<void> HandOver(Response response);
   boost::asio::awaitable<void> RefuseAndClose(boost::beast::http::status status, std::string text);
 
   Stream stream_;

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <boost/asio/awaitable.hpp>
+#include <boost/asio/generic/stream_protocol.hpp>
 #include <boost/asio/io_context.hpp>
 #include <boost/beast/http/message.hpp>
 #include <boost/beast/http/string_body.hpp>
@@ -20,10 +21,15 @@ namespace ringway::http {
 using Request = boost::beast::http::request<boost::beast::http::string_body>;
 using Response = boost::beast::http::response<boost::beast::http::string_body>;
 
+using Socket = boost::asio::generic::stream_protocol::socket;
+// Gets the socket of a request that was answered with 101. From then on the server neither counts nor closes it.
+using TakeOver = std::function<void(Socket socket)>;
+
 // What a handler may know of the connection it answers.
 struct Peer {
   std::string address;              // literal, or "unix"
   std::shared_ptr<bool> gone;       // becomes true when the client has closed while the handler waits
+  std::shared_ptr<TakeOver> take_over;  // set by a handler that answers 101: called when that is written
 };
 using Handler = std::function<boost::asio::awaitable<Response>(const Request&, const Peer&)>;
 
