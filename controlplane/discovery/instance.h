@@ -39,6 +39,9 @@ class Source {
   virtual ~Source() = default;
   // The instances now, sorted by id.
   virtual std::vector<Instance> Instances(const std::string& service) const = 0;
+  // Has the catalog answered for this service since the start? Until it has, the resolver goes on with what was known before a
+  // restart; the first answer is a change, also when it names no instance.
+  virtual bool Knows(const std::string& /*service*/) const { return true; }
   // Called with a service's name after each change of its instances, never inside a call into the source (posted).
   virtual void OnChange(std::function<void(const std::string& service)> callback) = 0;
   // Marks an instance draining (or not). NOT persisted beyond deregistration. False when it is unknown.
