@@ -101,6 +101,21 @@ absl::StatusOr<Acceptor> OpenAcceptor(asio::io_context& io, const std::string& b
   return acceptor;
 }
 
+absl::StatusOr<Acceptor> AdoptAcceptor(asio::io_context& io, int fd) {
+  sockaddr_storage address{};
+  socklen_t size = sizeof(address);
+  int listens = 0;
+  socklen_t listens_size = sizeof(listens);
+  Acceptor acceptor(io);
+  error_code error;
+  const bool good = getsockname(fd, reinterpret_cast<sockaddr*>(&address), &size) == 0 &&
+                    getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listens, &listens_size) == 0 && listens != 0;
+  if (good) acceptor.assign(asio::generic::stream_protocol(address.ss_family, 0), fd, error);
+  if (good && !error) return acceptor;
+  close(fd);
+  return absl::InvalidArgumentError("wanted a socket that listens");
+}
+
 uint16_t PortOf(const Endpoint& endpoint) {
   switch (endpoint.data()->sa_family) {
     case AF_INET: return ntohs(reinterpret_cast<const sockaddr_in*>(endpoint.data())->sin_port);

@@ -16,6 +16,9 @@ using Acceptor = boost::asio::basic_socket_acceptor<boost::asio::generic::stream
 // is 0660. An IPv6 socket takes IPv6 only, so that [::] and 0.0.0.0 can stand side by side.
 absl::StatusOr<Acceptor> OpenAcceptor(boost::asio::io_context& io, const std::string& bind);
 
+// The same over a socket that listens already; takes `fd` over, also when it is not one (InvalidArgument).
+absl::StatusOr<Acceptor> AdoptAcceptor(boost::asio::io_context& io, int fd);
+
 // The port in host order, zero for a unix socket.
 uint16_t PortOf(const boost::asio::generic::stream_protocol::endpoint& endpoint);
 // The address as a literal, or "unix".

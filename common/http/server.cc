@@ -43,6 +43,7 @@ struct State : std::enable_shared_from_this<State> {
   uint64_t refused_total = 0;
   std::chrono::steady_clock::time_point refused_logged_at{};
   bool accept_failing = false;
+  bool accepting = true;
   bool closed = false;
 
   asio::awaitable<void> AcceptLoop();
@@ -51,14 +52,15 @@ struct State : std::enable_shared_from_this<State> {
 };
 
 asio::awaitable<void> State::AcceptLoop() {
-  while (!closed) {
+  while (accepting) {
     auto [error, socket] = co_await acceptor.async_accept(kNoThrow);
     if (closed) co_return;
-    if (!error) {
+    if (!error) {  // also one that was accepted while the loop was told to end
       accept_failing = false;
       if (!Refuse()) Start(std::move(socket));
       continue;
     }
+    if (!accepting) co_return;
     if (error.value() == ECONNABORTED || error.value() == EINTR) continue;
     // Out of files or memory: the listener stays readable, so an immediate retry would spin.
     if (!std::exchange(accept_failing, true)) {
@@ -105,12 +107,17 @@ class AsioServer final : public Server {
   ~AsioServer() override { Close(); }
   uint16_t port() const override { return port_; }
   size_t connections() const override { return state_->connections.size(); }
-  void Close() override {
-    if (std::exchange(state_->closed, true)) return;
+  int listening_fd() const override { return state_->accepting ? state_->acceptor.native_handle() : -1; }
+  void StopAccepting() override {
+    if (!std::exchange(state_->accepting, false)) return;
     error_code ignored;
     state_->acceptor.close(ignored);
     state_->retry.cancel();
     if (!unix_path_.empty()) unlink(unix_path_.c_str());
+  }
+  void Close() override {
+    if (std::exchange(state_->closed, true)) return;
+    StopAccepting();
     const auto connections = state_->connections;  // each Close() may end one
     for (const auto& connection : connections) connection->Close();
   }
@@ -121,18 +128,27 @@ class AsioServer final : public Server {
   const std::string unix_path_;
 };
 
+std::unique_ptr<Server> Serve(asio::io_context& io, Acceptor acceptor, std::string unix_path, ServerOptions options, Handler handler) {
+  const uint16_t port = PortOf(acceptor.local_endpoint());
+  auto state = std::make_shared<State>(std::move(acceptor), std::move(options), std::move(handler));
+  // The handler keeps the state for a loop that has not begun when the server is closed.
+  asio::co_spawn(io, state->AcceptLoop(), [state](std::exception_ptr) {});
+  return std::make_unique<AsioServer>(std::move(state), port, std::move(unix_path));
+}
+
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<Server>> Server::Listen(asio::io_context& io, const std::string& bind,
                                                        ServerOptions options, Handler handler) {
   absl::StatusOr<Acceptor> acceptor = OpenAcceptor(io, bind);
   if (!acceptor.ok()) return acceptor.status();
-  const uint16_t port = PortOf(acceptor->local_endpoint());
-  std::string unix_path = bind.starts_with("unix:") ? bind.substr(5) : "";
-  auto state = std::make_shared<State>(*std::move(acceptor), std::move(options), std::move(handler));
-  // The handler keeps the state for a loop that has not begun when the server is closed.
-  asio::co_spawn(io, state->AcceptLoop(), [state](std::exception_ptr) {});
-  return std::unique_ptr<Server>(new AsioServer(std::move(state), port, std::move(unix_path)));
+  return Serve(io, *std::move(acceptor), bind.starts_with("unix:") ? bind.substr(5) : "", std::move(options), std::move(handler));
+}
+
+absl::StatusOr<std::unique_ptr<Server>> Server::Adopt(asio::io_context& io, int fd, ServerOptions options, Handler handler) {
+  absl::StatusOr<Acceptor> acceptor = AdoptAcceptor(io, fd);
+  if (!acceptor.ok()) return acceptor.status();
+  return Serve(io, *std::move(acceptor), "", std::move(options), std::move(handler));
 }
 
 }  // namespace ringway::http

@@ -47,9 +47,14 @@ class Server {
   // permission), saying which address. Port 0 takes a free one, see port(). Must be destroyed on the io_context's thread.
   static absl::StatusOr<std::unique_ptr<Server>> Listen(boost::asio::io_context& io, const std::string& bind, ServerOptions options,
                                                         Handler handler);
+  // As Listen, on a socket that listens already (another process opened it). Takes `fd` over.
+  static absl::StatusOr<std::unique_ptr<Server>> Adopt(boost::asio::io_context& io, int fd, ServerOptions options, Handler handler);
   virtual ~Server() = default;
   virtual uint16_t port() const = 0;
   virtual size_t connections() const = 0;
+  virtual int listening_fd() const = 0;  // -1 when closed
+  // Closes the listening socket; what was accepted is served.
+  virtual void StopAccepting() = 0;
   // Stops accepting and closes every connection.
   virtual void Close() = 0;
 };

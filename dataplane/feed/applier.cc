@@ -72,23 +72,41 @@ asio::awaitable<absl::Status> Applier::Apply(Snapshot snapshot, std::string sour
   ++applied_.refused_total;
   const uint64_t version = snapshot->version;
   bool partly = false;
+  const bool first = applied_.snapshot == nullptr;
   if (MayPass(status)) {
     partly = co_await TakeAllButListeners(snapshot, source, at);
     asio::co_spawn(io_, Retry(std::move(snapshot), std::move(source), at, attempt), asio::detached);
   }
   applied_.refusal = std::string(status.message());
-  if (partly) applied_.refusal += "; the listeners stay as they were, services and endpoints are taken";
+  if (partly && first) applied_.refusal += "; what else there is runs";
+  if (partly && !first) applied_.refusal += "; the listeners stay as they were, services and endpoints are taken";
   if (applied_.refusal != told) spdlog::error("snapshot version {} refused: {}", version, applied_.refusal);
   co_return absl::Status(status.code(), applied_.refusal);
 }
 
 asio::awaitable<bool> Applier::TakeAllButListeners(Snapshot snapshot, const std::string& source,
                                                    std::chrono::system_clock::time_point at) {
-  if (applied_.snapshot == nullptr) co_return false;
+  if (applied_.snapshot == nullptr) co_return co_await TakeWhatOpens(std::move(snapshot), source, at);
   Snapshot merged = WithListenersOf(*applied_.snapshot, *snapshot);
   const absl::Status status = co_await Take(std::move(merged), source, at);
   applied_.partial |= status.ok();
   co_return status.ok();
+}
+
+asio::awaitable<bool> Applier::TakeWhatOpens(Snapshot snapshot, const std::string& source,
+                                             std::chrono::system_clock::time_point at) {
+  api::Snapshot rest = *snapshot;
+  while (!builder_.unopened().empty()) {
+    const std::string name = builder_.unopened();
+    std::erase_if(rest.listeners, [&name](const api::Listener& listener) { return listener.name == name; });
+    if (rest.listeners.empty()) co_return false;
+    Snapshot without = std::make_shared<const api::Snapshot>(rest);
+    const absl::Status status = co_await Take(std::move(without), source, at);
+    if (!status.ok()) continue;
+    applied_.partial = true;
+    co_return true;
+  }
+  co_return false;
 }
 
 asio::awaitable<absl::Status> Applier::Take(Snapshot snapshot, const std::string& source,

@@ -1,7 +1,8 @@
 // Takes a snapshot into service: builds the map, publishes it, and waits until every worker runs it. One at a time, in order
 // of the calls. A snapshot that only its surroundings refuse (an address in use) is tried again every second until it can be
 // taken or another one comes; meanwhile its services and endpoints run behind the listeners that there are, so that one
-// address in use does not freeze every pool. Beside it, every 50 ms, a look at what the workers have ejected of what runs.
+// address in use does not freeze every pool. The first snapshot of a process has no listeners before it: then those run that
+// can be opened. Beside it, every 50 ms, a look at what the workers have ejected of what runs.
 // Main thread.
 #pragma once
 
@@ -68,6 +69,8 @@ class Applier {
                                             std::chrono::system_clock::time_point at);
   boost::asio::awaitable<bool> TakeAllButListeners(Snapshot snapshot, const std::string& source,
                                                    std::chrono::system_clock::time_point at);
+  boost::asio::awaitable<bool> TakeWhatOpens(Snapshot snapshot, const std::string& source,
+                                             std::chrono::system_clock::time_point at);
   boost::asio::awaitable<void> WaitForWorkers(uint64_t version);
   boost::asio::awaitable<void> Retry(Snapshot snapshot, std::string source,
                                      std::chrono::system_clock::time_point at, uint64_t attempt);

@@ -63,6 +63,7 @@ MapBuilder::MapBuilder(std::vector<WorkerShared*> workers) : workers_(std::move(
 
 absl::StatusOr<std::unique_ptr<const BackendMap>> MapBuilder::Build(
     std::shared_ptr<const api::Snapshot> snapshot) {
+  unopened_.clear();
   if (absl::Status s = Validate(*snapshot); !s.ok()) return s;
   if (absl::Status s = CheckRoom(*snapshot); !s.ok()) return s;
   absl::StatusOr<std::vector<Opened>> opened = OpenNewListeners(*snapshot);
@@ -99,27 +100,65 @@ absl::Status MapBuilder::CheckRoom(const api::Snapshot& snapshot) const {
 }
 
 absl::StatusOr<std::vector<MapBuilder::Opened>> MapBuilder::OpenNewListeners(
-    const api::Snapshot& snapshot) const {
+    const api::Snapshot& snapshot) {
   std::vector<Opened> opened;
   for (const api::Listener& listener : snapshot.listeners) {
     const std::string identity = ListenerIdentity(listener);
     if (listener_handles_.Find(identity).has_value()) continue;
-    const IpAddress address = *ParseBind(listener.bind);
-    const bool shared = !ListensAt(address) && OthersListen(address);
-    absl::StatusOr<std::vector<UniqueFd>> sockets =
-        OpenListenerSockets(address, static_cast<uint32_t>(workers_.size()));
-    if (!sockets.ok()) {
-      return absl::Status(sockets.status().code(),
-                          absl::StrCat("listener ", listener.name, ": ", sockets.status().message()));
+    absl::StatusOr<std::vector<UniqueFd>> sockets = SocketsFor(listener, identity);
+    if (sockets.ok()) {
+      opened.push_back({identity, *std::move(sockets)});
+      continue;
     }
-    // SO_REUSEPORT lets us in all the same, and the kernel shares out the connections.
-    if (shared) {
-      spdlog::warn("listener {}: another dataplane of this user listens on {} too and gets a share of the connections; "
-                   "unless it is stopping, stop one of them", listener.name, listener.bind);
+    // Connections may wait in those of the dataplane before: the next try gets them again.
+    for (Opened& other : opened) {
+      if (inherited_.contains(other.identity)) inherited_[other.identity] = std::move(other.sockets);
     }
-    opened.push_back({identity, *std::move(sockets)});
+    unopened_ = listener.name;
+    return absl::Status(sockets.status().code(), absl::StrCat("listener ", listener.name, ": ", sockets.status().message()));
   }
+  for (const Opened& taken : opened) inherited_.erase(taken.identity);
   return opened;
+}
+
+absl::StatusOr<std::vector<UniqueFd>> MapBuilder::SocketsFor(const api::Listener& listener, const std::string& identity) {
+  const auto inherited = inherited_.find(identity);
+  if (inherited != inherited_.end()) return InheritedSockets(std::exchange(inherited->second, {}), listener);
+  if (opening_ == Opening::kRefused) return absl::UnavailableError("not opened while another process takes the listeners over");
+  if (opening_ == Opening::kWithoutSockets) return std::vector<UniqueFd>(workers_.size());
+  const IpAddress address = *ParseBind(listener.bind);
+  const bool shared = !ListensAt(address) && OthersListen(address);
+  absl::StatusOr<std::vector<UniqueFd>> sockets = OpenListenerSockets(address, static_cast<uint32_t>(workers_.size()));
+  // SO_REUSEPORT lets us in all the same, and the kernel shares out the connections.
+  if (sockets.ok() && shared) {
+    spdlog::warn("listener {}: another dataplane of this user listens on {} too and gets a share of the connections; "
+                 "unless it is stopping, stop one of them", listener.name, listener.bind);
+  }
+  return sockets;
+}
+
+// A worker more than before gets a socket of its own, beside the others; without one it is only idle.
+std::vector<UniqueFd> MapBuilder::InheritedSockets(std::vector<UniqueFd> sockets, const api::Listener& listener) const {
+  sockets.resize(std::max(sockets.size(), workers_.size()));
+  const auto first = std::find_if(sockets.begin(), sockets.end(), [](const UniqueFd& fd) { return fd.get() >= 0; });
+  if (first == sockets.end()) return sockets;
+  const IpAddress address = LocalAddress(first->get());
+  for (UniqueFd& fd : sockets) {
+    if (fd.get() >= 0) continue;
+    absl::StatusOr<std::vector<UniqueFd>> more = OpenListenerSockets(address, 1);
+    if (more.ok()) {
+      fd = std::move(more->front());
+    } else {
+      spdlog::error("listener {}: a worker without socket: {}", listener.name, std::string(more.status().message()));
+    }
+  }
+  return sockets;
+}
+
+void MapBuilder::Inherit(const std::string& identity, uint32_t worker, UniqueFd listening) {
+  std::vector<UniqueFd>& sockets = inherited_[identity];
+  if (sockets.size() <= worker) sockets.resize(worker + 1);
+  sockets[worker] = std::move(listening);
 }
 
 bool MapBuilder::ListensAt(const IpAddress& address) const {
@@ -198,10 +237,11 @@ void MapBuilder::CommitListeners(const api::Snapshot& snapshot, std::vector<Open
       entry.address = current_.listeners[handle]->address;
     } else {
       for (UniqueFd& fd : fresh->sockets) entry.sockets.push_back(fd.Release());
-      if (!entry.sockets.empty()) entry.address = LocalAddress(entry.sockets[0]);
-      spdlog::info("listener {} ({}) takes connections at {}", listener.name,
-                   listener.protocol == api::Protocol::kTcp ? "tcp" : "http",
-                   SpellAddress(entry.address));
+      if (!entry.sockets.empty() && entry.sockets[0] >= 0) entry.address = LocalAddress(entry.sockets[0]);
+      if (opening_ != Opening::kWithoutSockets) {
+        spdlog::info("listener {} ({}) takes connections at {}", listener.name,
+                     listener.protocol == api::Protocol::kTcp ? "tcp" : "http", SpellAddress(entry.address));
+      }
     }
     directory_.listeners[listener.name] = handle;
     Place(current_.listeners, handle, std::move(entry));

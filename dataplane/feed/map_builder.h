@@ -3,6 +3,8 @@
 // changed. A snapshot that cannot be taken whole leaves everything as it was. Main thread only.
 #pragma once
 
+#include <cstdint>
+#include <map>
 #include <memory>
 #include <string>
 #include <vector>
@@ -16,6 +18,10 @@
 
 namespace ringway::dp {
 
+// What becomes of a listener that is new. At a handover its socket must not be opened behind the successor's back, and a
+// dataplane that has handed over has none.
+enum class Opening : uint8_t { kYes, kRefused, kWithoutSockets };
+
 class MapBuilder {
  public:
   explicit MapBuilder(std::vector<WorkerShared*> workers);
@@ -23,6 +29,17 @@ class MapBuilder {
   // InvalidArgument: the snapshot is wrong in itself. Unavailable or ResourceExhausted: an address cannot be bound or no handle
   // is free now, a later try may succeed. The map's version is a sequence number of this process, not the snapshot's.
   absl::StatusOr<std::unique_ptr<const BackendMap>> Build(std::shared_ptr<const api::Snapshot> snapshot);
+
+  void SetOpening(Opening opening) { opening_ = opening; }
+
+  // A listening socket from the dataplane before this one, for the listener of this identity (identity.h) and this worker: used in
+  // place of a new one. An SO_REUSEPORT group loses what waits in a socket nobody accepts from, so each needs its worker.
+  void Inherit(const std::string& identity, uint32_t worker, UniqueFd listening);
+  // Closes what no listener has asked for.
+  void DropInherited() { inherited_.clear(); }
+
+  // The listener because of which the last Build was Unavailable; empty when it was for another reason.
+  const std::string& unopened() const { return unopened_; }
 
   // Frees handles that every worker has let go of and sets their counters to zero. Call about once a second.
   void Sweep(uint64_t map_every_worker_runs);
@@ -37,7 +54,9 @@ class MapBuilder {
   };
 
   absl::Status CheckRoom(const api::Snapshot& snapshot) const;
-  absl::StatusOr<std::vector<Opened>> OpenNewListeners(const api::Snapshot& snapshot) const;
+  absl::StatusOr<std::vector<Opened>> OpenNewListeners(const api::Snapshot& snapshot);
+  absl::StatusOr<std::vector<UniqueFd>> SocketsFor(const api::Listener& listener, const std::string& identity);
+  std::vector<UniqueFd> InheritedSockets(std::vector<UniqueFd> sockets, const api::Listener& listener) const;
   bool ListensAt(const IpAddress& address) const;
   void CommitServices(const api::Snapshot& snapshot);
   void CommitService(const api::Service& service, const api::Service* before);
@@ -52,6 +71,9 @@ class MapBuilder {
   HandleTable listener_handles_{kListenersMax};
   Directory directory_;
   BackendMap current_;
+  Opening opening_ = Opening::kYes;
+  std::map<std::string, std::vector<UniqueFd>> inherited_;  // by identity; index: the worker
+  std::string unopened_;
 };
 
 }  // namespace ringway::dp

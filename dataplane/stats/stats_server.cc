@@ -17,6 +17,7 @@ using boost::beast::http::verb;
 
 constexpr const char* kText = "text/plain; charset=utf-8";
 constexpr std::chrono::seconds kRetryEvery{1};
+constexpr std::chrono::seconds kLeaveAfter{1};
 
 }  // namespace
 
@@ -31,7 +32,7 @@ void StatsServer::Configure(const api::Stats& stats) {
     spdlog::warn("stats at {}: user and password are the defaults, admin:admin; change them in \"stats\"",
                  stats.bind);
   }
-  if (same_address) return;  // it listens there, or is trying to
+  if (same_address || leaving_) return;  // it listens there, or is trying to
   failing_ = false;
   Open();
 }
@@ -43,9 +44,23 @@ void StatsServer::ServeProbesOnly() {
   Open();
 }
 
-void StatsServer::Open() {
+void StatsServer::Inherit(std::string bind, UniqueFd listening) {
+  inherited_bind_ = std::move(bind);
+  inherited_ = std::move(listening);
+}
+
+void StatsServer::Leave() {
+  leaving_ = true;
   retry_.cancel();
-  server_.reset();
+  if (server_ == nullptr) return;
+  server_->StopAccepting();
+  retry_.expires_after(kLeaveAfter);
+  retry_.async_wait([this](const boost::system::error_code& error) {
+    if (!error) server_.reset();
+  });
+}
+
+absl::StatusOr<std::unique_ptr<http::Server>> StatsServer::Listen() {
   http::ServerOptions options;
   options.name = "stats";
   options.connections_max = 256;
@@ -55,7 +70,17 @@ void StatsServer::Open() {
                                  const http::Peer&) -> boost::asio::awaitable<http::Response> {
     co_return Answer(request);
   };
-  auto server = http::Server::Listen(io_, stats_.bind, options, std::move(handler));
+  UniqueFd inherited = std::move(inherited_);
+  if (inherited.get() >= 0 && inherited_bind_ == stats_.bind) {
+    return http::Server::Adopt(io_, inherited.Release(), std::move(options), std::move(handler));
+  }
+  return http::Server::Listen(io_, stats_.bind, std::move(options), std::move(handler));
+}
+
+void StatsServer::Open() {
+  retry_.cancel();
+  server_.reset();
+  auto server = Listen();
   if (server.ok()) {
     server_ = *std::move(server);
     failing_ = false;

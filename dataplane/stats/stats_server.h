@@ -8,6 +8,7 @@
 
 #include "common/api/feed.h"
 #include "common/http/server.h"
+#include "dataplane/feed/listener_sockets.h"
 #include "dataplane/stats/collector.h"
 
 namespace ringway::dp {
@@ -21,11 +22,19 @@ class StatsServer {
   void Configure(const api::Stats& stats);
   // Before the first snapshot: /ready and /live only, on the default address, if it is free.
   void ServeProbesOnly();
+  // A socket that listens at `bind`, from the dataplane before this one: used when the section says so. Before Configure.
+  void Inherit(std::string bind, UniqueFd listening);
+  // The successor answers from now on: accepts no more, and what was accepted is closed a second later.
+  void Leave();
+  // Where it listens, as configured, and with which descriptor: -1 while it does not.
+  const std::string& bind() const { return stats_.bind; }
+  int listening_fd() const { return server_ == nullptr || !configured_ ? -1 : server_->listening_fd(); }
   // Zero while it listens nowhere.
   uint16_t port() const { return server_ == nullptr ? 0 : server_->port(); }
 
  private:
   void Open();
+  absl::StatusOr<std::unique_ptr<http::Server>> Listen();
   http::Response Answer(const http::Request& request) const;
   http::Response AnswerPage(const http::Request& request, const std::string& path) const;
 
@@ -35,6 +44,9 @@ class StatsServer {
   bool configured_ = false;  // false: probes only
   bool warned_ = false;    // of admin:admin
   bool failing_ = false;
+  bool leaving_ = false;
+  std::string inherited_bind_;
+  UniqueFd inherited_;
   std::unique_ptr<http::Server> server_;
   boost::asio::steady_timer retry_;
 };
