@@ -21,9 +21,9 @@ BackendMap MapOf(Balance balance, uint32_t endpoints) {
 void Choose(benchmark::State& state, Balance balance) {
   Balancer balancer(1);
   const BackendMap map = MapOf(balance, static_cast<uint32_t>(state.range(0)));
-  balancer.Adopt(map, [](EndpointHandle) {});
+  balancer.Adopt(map, 0, [](EndpointHandle) {}, [](ServiceHandle) {});
   for (auto _ : state) {
-    const EndpointEntry* endpoint = balancer.Choose(0, nullptr, 0, 0);
+    const EndpointEntry* endpoint = balancer.Choose(0, nullptr, 0, 0).endpoint;
     balancer.Acquire(endpoint->handle);
     balancer.Release(endpoint->handle);
   }
@@ -37,8 +37,8 @@ void AdoptOneChangedService(benchmark::State& state) {
   const BackendMap a = MapOf(Balance::kRoundRobin, static_cast<uint32_t>(state.range(0)));
   const BackendMap b = MapOf(Balance::kRoundRobin, static_cast<uint32_t>(state.range(0)));
   for (auto _ : state) {
-    balancer.Adopt(a, [](EndpointHandle) {});
-    balancer.Adopt(b, [](EndpointHandle) {});
+    balancer.Adopt(a, 0, [](EndpointHandle) {}, [](ServiceHandle) {});
+    balancer.Adopt(b, 0, [](EndpointHandle) {}, [](ServiceHandle) {});
   }
 }
 BENCHMARK(AdoptOneChangedService)->RangeMultiplier(10)->Range(1, 10000);

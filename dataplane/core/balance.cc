@@ -1,9 +1,12 @@
 #include "dataplane/core/balance.h"
 
+#include <algorithm>
 #include <bit>
 
 namespace ringway::dp {
 namespace {
+
+constexpr ServiceHandle kLeaving = kNoHandle - 1;  // while its service is replaced
 
 const EndpointEntry& At(const ServiceEntry& service, uint32_t step) {
   return service.ready[service.schedule.empty() ? step : service.schedule[step]];
@@ -16,106 +19,199 @@ uint32_t Steps(const ServiceEntry& service) {
 }  // namespace
 
 Balancer::Balancer(uint64_t seed)
-    : services_(kServicesMax), endpoints_(std::make_unique<EndpointState[]>(kEndpointsMax)), random_(seed | 1) {}
+    : services_(kServicesMax),
+      endpoints_(std::make_unique<EndpointState[]>(kEndpointsMax)),
+      health_(std::make_unique<Health[]>(kEndpointsMax)),
+      random_(seed | 1) {}
 
-void Balancer::AdoptServices(const BackendMap& map) {
+void Balancer::AdoptServices(const BackendMap& map, uint64_t now_us) {
   for (ServiceHandle handle = 0; handle < kServicesMax; ++handle) {
     const ServiceEntry* entry = handle < map.services.size() ? map.services[handle].get() : nullptr;
-    if (entry != services_[handle].entry) Replace(handle, entry);
+    if (entry == services_[handle].entry) continue;
+    Replace(handle, entry, now_us);
+    changed_.push_back(handle);
   }
 }
 
-void Balancer::Replace(ServiceHandle handle, const ServiceEntry* entry) {
+void Balancer::Replace(ServiceHandle handle, const ServiceEntry* entry, uint64_t now_us) {
   ServiceState& state = services_[handle];
-  if (state.entry != nullptr) {
-    for (const EndpointEntry& endpoint : state.entry->ready) {
-      endpoints_[endpoint.handle].service = kNoHandle;
-      left_.push_back(endpoint.handle);
-    }
-  } else if (entry != nullptr) {
-    state.cursor = Random(1u << 16);  // workers start at different places
-  }
+  const size_t left_before = left_.size();
+  if (state.entry != nullptr) Leave(*state.entry);
+  else if (entry != nullptr) state.cursor = Random(1u << 16);  // workers start at different places
   state.entry = entry;
   state.least.reset();
-  if (entry == nullptr) return;
-  for (uint32_t i = 0; i < entry->ready.size(); ++i) {
-    EndpointState& endpoint = endpoints_[entry->ready[i].handle];
+  state.ramp_until_us = 0;
+  if (entry != nullptr) {
+    bool others_stay = false;
+    for (const EndpointEntry& e : entry->ready) others_stay = others_stay || endpoints_[e.handle].service == kLeaving;
+    state.in_flight_max = entry->in_flight_max != 0 ? entry->in_flight_max : ~0u;
+    Join(handle, *entry, others_stay, now_us);
+    if (entry->balance == Balance::kLeastRequests) BuildQueues(state, now_us);
+  }
+  size_t kept = left_before;
+  for (size_t i = left_before; i < left_.size(); ++i) {
+    EndpointState& endpoint = endpoints_[left_[i]];
+    if (endpoint.service != kLeaving) continue;
+    endpoint.service = kNoHandle;
+    left_[kept++] = left_[i];
+  }
+  left_.resize(kept);
+}
+
+void Balancer::Leave(const ServiceEntry& entry) {
+  for (const EndpointEntry& endpoint : entry.ready) {
+    endpoints_[endpoint.handle].service = kLeaving;
+    left_.push_back(endpoint.handle);
+  }
+}
+
+void Balancer::Join(ServiceHandle handle, const ServiceEntry& entry, bool others_stay, uint64_t now_us) {
+  ServiceState& state = services_[handle];
+  for (uint32_t i = 0; i < entry.ready.size(); ++i) {
+    EndpointState& endpoint = endpoints_[entry.ready[i].handle];
+    Health& health = health_[entry.ready[i].handle];
+    if (endpoint.service != kLeaving) {
+      health = {};
+      endpoint.streak.Clear();
+      if (others_stay && entry.slow_start_ms > 0) health.Ramp(now_us, entry.slow_start_ms);
+      endpoint.out_until_us = health.OutUntilUs();
+    }
     endpoint.service = handle;
     endpoint.position = i;
+    state.ramp_until_us = std::max(state.ramp_until_us, health.ramp_end_us);
   }
-  std::erase_if(left_, [this](EndpointHandle left) { return endpoints_[left].service != kNoHandle; });
-  if (entry->balance != Balance::kLeastRequests) return;
+}
+
+void Balancer::BuildQueues(ServiceState& state, uint64_t now_us) {
   state.least = std::make_unique<LeastQueues>();
   state.least->heads.fill(kNoHandle);
   state.least->tails.fill(kNoHandle);
   uint32_t weight_min = ~0u;
-  for (const EndpointEntry& endpoint : entry->ready) weight_min = std::min(weight_min, endpoint.weight);
+  for (const EndpointEntry& endpoint : state.entry->ready) weight_min = std::min(weight_min, endpoint.weight);
   state.least->weight_min = weight_min;
-  for (const EndpointEntry& endpoint : entry->ready) {
-    Enqueue(*state.least, endpoint.handle, BucketOf(state, endpoint.handle));
+  state.review_us = ~0ull;
+  for (const EndpointEntry& endpoint : state.entry->ready) {
+    const uint64_t out_until_us = endpoints_[endpoint.handle].out_until_us;
+    const bool aside = out_until_us > now_us;
+    if (aside) state.review_us = std::min(state.review_us, out_until_us);
+    Enqueue(*state.least, endpoint.handle, aside ? kAside : BucketOf(state, endpoint.handle));
   }
 }
 
-const EndpointEntry* Balancer::Choose(ServiceHandle service, const EndpointHandle* tried, uint32_t tried_count,
-                                      uint64_t now_us) {
+Choice Balancer::Choose(ServiceHandle service, const EndpointHandle* tried, uint32_t tried_count, uint64_t now_us) {
   ServiceState& state = services_[service];
-  if (state.entry == nullptr || state.entry->ready.empty()) return nullptr;
-  const EndpointEntry* choice = Pick(state, {tried, tried_count, now_us, true});
-  return choice != nullptr ? choice : Pick(state, {tried, tried_count, now_us, false});
+  if (state.entry == nullptr || state.entry->ready.empty()) return {};
+  Search search{tried, tried_count, state.in_flight_max, now_us};
+  if (now_us < state.ramp_until_us) {
+    if (const EndpointEntry* newcomer = PickRamping(state, search); newcomer != nullptr) return {newcomer};
+  }
+  if (const EndpointEntry* choice = Pick(state, search); choice != nullptr) return {choice};
+  return ChooseHard(state, search);
 }
 
-const EndpointEntry* Balancer::Pick(ServiceState& state, const Exclusion& exclusion) {
+// No plain one can be had.
+Choice Balancer::ChooseHard(ServiceState& state, Search& search) {
+  search.reach = Reach::kRamping;
+  const EndpointEntry* choice = Pick(state, search);
+  if (choice != nullptr || search.full) return {choice, choice == nullptr};
+  search.reach = Reach::kBarred;
+  choice = Pick(state, search);
+  return {choice, choice == nullptr && search.full};
+}
+
+const EndpointEntry* Balancer::Pick(ServiceState& state, Search& search) {
   switch (state.entry->balance) {
     case Balance::kLeastRequests:
-      return PickLeast(state, exclusion);
+      return PickLeast(state, search);
     case Balance::kRandomOfTwo:
-      return PickRandomOfTwo(state, exclusion);
+      return PickRandomOfTwo(state, search);
     case Balance::kRoundRobin:
       break;
   }
-  return PickRoundRobin(state, exclusion);
+  return PickRoundRobin(state, search);
 }
 
-bool Balancer::Excluded(EndpointHandle handle, const Exclusion& exclusion) const {
-  for (uint32_t i = 0; i < exclusion.tried_count; ++i) {
-    if (exclusion.tried[i] == handle) return true;
+// Drawn as weights have it, then taken with the probability of its share: a newcomer's part of the requests, not its idleness,
+// decides, whatever the policy.
+const EndpointEntry* Balancer::PickRamping(ServiceState& state, Search search) {
+  const EndpointEntry& drawn = At(*state.entry, Random(Steps(*state.entry)));
+  const Health& health = health_[drawn.handle];
+  if (search.now_us >= health.ramp_end_us || search.now_us < health.ramp_begin_us) return nullptr;
+  search.reach = Reach::kRamping;
+  if (Excluded(drawn.handle, search)) return nullptr;
+  return Random(Health::kShareWhole) < health.ShareAt(search.now_us) ? &drawn : nullptr;
+}
+
+bool Balancer::Reaches(EndpointHandle handle, const Search& search) const {
+  if (search.reach == Reach::kPlain) return false;
+  return search.reach == Reach::kBarred || health_[handle].barred_until_us <= search.now_us;
+}
+
+bool Balancer::Excluded(EndpointHandle handle, Search& search) const {
+  for (uint32_t i = 0; i < search.tried_count; ++i) {
+    if (search.tried[i] == handle) return true;
   }
-  return exclusion.cooling && endpoints_[handle].cool_until_us > exclusion.now_us;
+  const EndpointState& endpoint = endpoints_[handle];
+  if (endpoint.out_until_us > search.now_us && !Reaches(handle, search)) return true;
+  if (endpoint.in_flight < search.in_flight_max) return false;
+  search.full = true;
+  return true;
 }
 
-const EndpointEntry* Balancer::PickRoundRobin(ServiceState& state, const Exclusion& exclusion) {
+const EndpointEntry* Balancer::PickRoundRobin(ServiceState& state, Search& search) {
   const uint32_t steps = Steps(*state.entry);
   for (uint32_t i = 0; i < steps; ++i) {
     if (++state.cursor >= steps) state.cursor = state.cursor % steps;
     const EndpointEntry& endpoint = At(*state.entry, state.cursor);
-    if (!Excluded(endpoint.handle, exclusion)) return &endpoint;
+    if (!Excluded(endpoint.handle, search)) return &endpoint;
   }
   return nullptr;
 }
 
-const EndpointEntry* Balancer::PickRandomOfTwo(ServiceState& state, const Exclusion& exclusion) {
+const EndpointEntry* Balancer::PickRandomOfTwo(ServiceState& state, Search& search) {
   const uint32_t steps = Steps(*state.entry);
   const EndpointEntry& a = At(*state.entry, Random(steps));
   const EndpointEntry& b = At(*state.entry, Random(steps));
-  const bool a_out = Excluded(a.handle, exclusion), b_out = Excluded(b.handle, exclusion);
-  if (a_out && b_out) return PickRoundRobin(state, exclusion);
+  const bool a_out = Excluded(a.handle, search), b_out = Excluded(b.handle, search);
+  if (a_out && b_out) return PickRoundRobin(state, search);
   if (a_out || b_out) return a_out ? &b : &a;
   const uint64_t load_a = uint64_t{endpoints_[a.handle].in_flight} * b.weight;
   const uint64_t load_b = uint64_t{endpoints_[b.handle].in_flight} * a.weight;
   return load_b < load_a ? &b : &a;
 }
 
-const EndpointEntry* Balancer::PickLeast(ServiceState& state, const Exclusion& exclusion) {
+const EndpointEntry* Balancer::PickLeast(ServiceState& state, Search& search) {
+  if (search.now_us >= state.review_us) Review(state, search.now_us);
   const LeastQueues& queues = *state.least;
+  const auto first = [&](uint32_t bucket) -> const EndpointEntry* {
+    for (EndpointHandle h = queues.heads[bucket]; h != kNoHandle; h = endpoints_[h].next) {
+      if (!Excluded(h, search)) return &state.entry->ready[endpoints_[h].position];
+    }
+    return nullptr;
+  };
   for (uint32_t word = 0; word < queues.occupied.size(); ++word) {
     for (uint64_t bits = queues.occupied[word]; bits != 0; bits &= bits - 1) {
       const uint32_t bucket = word * 64 + static_cast<uint32_t>(std::countr_zero(bits));
-      for (EndpointHandle h = queues.heads[bucket]; h != kNoHandle; h = endpoints_[h].next) {
-        if (!Excluded(h, exclusion)) return &state.entry->ready[endpoints_[h].position];
-      }
+      if (const EndpointEntry* choice = first(bucket); choice != nullptr) return choice;
     }
   }
-  return nullptr;
+  return search.reach == Reach::kPlain ? nullptr : first(kAside);
+}
+
+// Those aside that are plain again take their place by load.
+void Balancer::Review(ServiceState& state, uint64_t now_us) {
+  uint64_t next_us = ~0ull;
+  for (EndpointHandle h = state.least->heads[kAside]; h != kNoHandle;) {
+    const EndpointHandle next = endpoints_[h].next;
+    if (endpoints_[h].out_until_us > now_us) {
+      next_us = std::min(next_us, endpoints_[h].out_until_us);
+    } else {
+      Dequeue(*state.least, h);
+      Enqueue(*state.least, h, BucketOf(state, h));
+    }
+    h = next;
+  }
+  state.review_us = next_us == ~0ull ? next_us : std::max(next_us, now_us + kReviewUs);
 }
 
 void Balancer::Acquire(EndpointHandle handle) {
@@ -131,7 +227,7 @@ void Balancer::Release(EndpointHandle handle) {
 void Balancer::Requeue(EndpointHandle handle) {
   if (endpoints_[handle].service == kNoHandle) return;
   ServiceState& state = services_[endpoints_[handle].service];
-  if (state.least == nullptr) return;
+  if (state.least == nullptr || endpoints_[handle].bucket == kAside) return;
   Dequeue(*state.least, handle);
   Enqueue(*state.least, handle, BucketOf(state, handle));
 }
@@ -144,6 +240,58 @@ uint32_t Balancer::BucketOf(const ServiceState& state, EndpointHandle handle) co
   return load < kBuckets ? static_cast<uint32_t>(load) : kBuckets - 1;
 }
 
+FailureVerdict Balancer::NoteFailure(EndpointHandle handle, EjectionReason reason, uint64_t attempt_us, uint64_t now_us) {
+  EndpointState& endpoint = endpoints_[handle];
+  Health& health = health_[handle];
+  if (endpoint.service == kNoHandle || attempt_us < health.ejected_until_us) return FailureVerdict::kCounted;
+  const ServiceEntry& service = *services_[endpoint.service].entry;
+  if (!EjectionDue(handle, service, reason, now_us)) {
+    if (reason != EjectionReason::kConnect) return FailureVerdict::kCounted;
+    health.CoolOff(now_us);
+    SetOut(handle);
+    return FailureVerdict::kCounted;
+  }
+  const bool ejected = MayEject(service, now_us);
+  if (ejected) {
+    health.Eject(service, now_us, Random(~0u));
+    endpoint.streak.Clear();
+  } else {
+    health.CoolOff(now_us);
+    endpoint.streak.ClearCounts();
+  }
+  SetOut(handle);
+  return ejected ? FailureVerdict::kEjected : FailureVerdict::kDenied;
+}
+
+bool Balancer::EjectionDue(EndpointHandle handle, const ServiceEntry& service, EjectionReason reason, uint64_t now_us) {
+  Streak& streak = endpoints_[handle].streak;
+  Health& health = health_[handle];
+  if (now_us >= health.ramp_end_us && streak.answered()) health.level = 0;
+  const bool probation = health.OnProbation(now_us);
+  if (reason == EjectionReason::k5xx) streak.Answered5xx();
+  else streak.Failed();
+  if (service.failures_max == 0) return false;
+  if (reason != EjectionReason::k5xx) return probation || streak.failures() >= service.failures_max;
+  return (probation && !streak.answered()) || streak.five() >= service.responses_5xx_max;
+}
+
+bool Balancer::MayEject(const ServiceEntry& service, uint64_t now_us) const {
+  uint32_t ejected = 0;
+  for (const EndpointEntry& endpoint : service.ready) ejected += health_[endpoint.handle].ejected_until_us > now_us ? 1 : 0;
+  return ejected < service.ejections_max;
+}
+
+void Balancer::SetOut(EndpointHandle handle) {
+  EndpointState& endpoint = endpoints_[handle];
+  ServiceState& state = services_[endpoint.service];
+  endpoint.out_until_us = health_[handle].OutUntilUs();
+  state.ramp_until_us = std::max(state.ramp_until_us, health_[handle].ramp_end_us);
+  if (state.least == nullptr) return;
+  Dequeue(*state.least, handle);
+  Enqueue(*state.least, handle, kAside);
+  state.review_us = std::min(state.review_us, endpoint.out_until_us);
+}
+
 void Balancer::Enqueue(LeastQueues& queues, EndpointHandle handle, uint32_t bucket) {
   EndpointState& endpoint = endpoints_[handle];
   endpoint.bucket = bucket;
@@ -152,6 +300,7 @@ void Balancer::Enqueue(LeastQueues& queues, EndpointHandle handle, uint32_t buck
   if (endpoint.previous != kNoHandle) endpoints_[endpoint.previous].next = handle;
   else queues.heads[bucket] = handle;
   queues.tails[bucket] = handle;
+  if (bucket == kAside) return;
   queues.occupied[bucket / 64] |= uint64_t{1} << (bucket % 64);
 }
 
@@ -161,7 +310,7 @@ void Balancer::Dequeue(LeastQueues& queues, EndpointHandle handle) {
   else queues.heads[endpoint.bucket] = endpoint.next;
   if (endpoint.next != kNoHandle) endpoints_[endpoint.next].previous = endpoint.previous;
   else queues.tails[endpoint.bucket] = endpoint.previous;
-  if (queues.heads[endpoint.bucket] == kNoHandle) {
+  if (endpoint.bucket != kAside && queues.heads[endpoint.bucket] == kNoHandle) {
     queues.occupied[endpoint.bucket / 64] &= ~(uint64_t{1} << (endpoint.bucket % 64));
   }
 }

@@ -1,8 +1,8 @@
 // Choice of endpoint, and what the choice rests on: which services and endpoints the current map has, requests in flight and
-// recent connect failures, as this worker sees them. One worker's; it shares none of it.
+// health (health.h), as this worker sees them. One worker's; it shares none of it.
 //
-// A choice is O(1) for round robin and random of two, O(1) for least requests while nobody is excluded; an update costs what
-// the changed services hold.
+// A choice is O(1) for round robin and random of two while their endpoints have room and are well, and for least requests
+// while nobody is excluded; an update costs what the changed services hold.
 #pragma once
 
 #include <array>
@@ -11,16 +11,21 @@
 #include <vector>
 
 #include "dataplane/core/backend_map.h"
+#include "dataplane/core/counters.h"
+#include "dataplane/core/health.h"
 
 namespace ringway::dp {
 
 struct EndpointState {
+  // The ordinary rule passes it over before this: it cools, is ejected, or its share still grows. The one thing about health
+  // that a choice looks at; the rest is in Health.
+  uint64_t out_until_us = 0;
   uint32_t in_flight = 0;
+  Streak streak;
   // Pooled idle upstreams, most recently used first (slots of the worker's upstreams).
   uint32_t idle_head = kNoHandle;
   uint32_t idle_tail = kNoHandle;
   uint32_t idle_count = 0;
-  uint64_t cool_until_us = 0;      // a connect failed: others are preferred until then
   ServiceHandle service = kNoHandle;  // kNoHandle: not ready in the current map
   uint32_t position = 0;           // in its service's `ready`
   // Least requests: place in the service's queues.
@@ -29,56 +34,91 @@ struct EndpointState {
   uint32_t next = kNoHandle;
 };
 
+struct Choice {
+  const EndpointEntry* endpoint = nullptr;
+  bool full = false;  // none, but one that could be chosen has no room now
+};
+
+enum class FailureVerdict : uint8_t { kCounted, kEjected, kDenied };
+
 class Balancer {
  public:
   explicit Balancer(uint64_t seed);
 
-  // Takes over `map`, calling left(handle) for each endpoint that was ready before and is not any more.
-  template <class Left>
-  void Adopt(const BackendMap& map, Left&& left) {
-    AdoptServices(map);
+  // Takes over `map`, calling left(handle) for each endpoint that was ready before and is not any more, then changed(handle)
+  // for each service that is another one now or none. Endpoints that join others begin with a small share (slow start).
+  template <class Left, class Changed>
+  void Adopt(const BackendMap& map, uint64_t now_us, Left&& left, Changed&& changed) {
+    AdoptServices(map, now_us);
     for (EndpointHandle handle : left_) left(handle);
+    for (ServiceHandle handle : changed_) changed(handle);
     left_.clear();
+    changed_.clear();
   }
 
   // Null when the current map does not have it.
   const ServiceEntry* Service(ServiceHandle handle) const { return services_[handle].entry; }
   EndpointState& Endpoint(EndpointHandle handle) { return endpoints_[handle]; }
+  const Health& HealthOf(EndpointHandle handle) const { return health_[handle]; }
 
-  // Null when no endpoint is ready, or all ready ones are among the `tried`. Endpoints that cool are chosen last.
-  const EndpointEntry* Choose(ServiceHandle service, const EndpointHandle* tried, uint32_t tried_count, uint64_t now_us);
+  // Never one of the `tried`, never one that has no room. One that cools or is ejected only when no other untried one is
+  // ready: for those that are merely full it is better to wait.
+  Choice Choose(ServiceHandle service, const EndpointHandle* tried, uint32_t tried_count, uint64_t now_us);
 
   void Acquire(EndpointHandle handle);
   void Release(EndpointHandle handle);
 
+  // An attempt that began at `attempt_us` failed, or was answered 5xx by a service that counts these. Attempts from before
+  // the endpoint's last return say nothing new.
+  FailureVerdict NoteFailure(EndpointHandle handle, EjectionReason reason, uint64_t attempt_us, uint64_t now_us);
+
  private:
   static constexpr uint32_t kBuckets = 1024;
+  static constexpr uint32_t kAside = kBuckets;  // those that are out: no choice walks over them
+  static constexpr uint64_t kReviewUs = 100000;
   // Endpoints of one service by load, each bucket a FIFO so that equals take turns.
   struct LeastQueues {
-    std::array<EndpointHandle, kBuckets> heads;
-    std::array<EndpointHandle, kBuckets> tails;
+    std::array<EndpointHandle, kBuckets + 1> heads;
+    std::array<EndpointHandle, kBuckets + 1> tails;
     std::array<uint64_t, kBuckets / 64> occupied{};
     uint32_t weight_min = 1;
   };
   struct ServiceState {
     const ServiceEntry* entry = nullptr;
     uint32_t cursor = 0;
+    uint32_t in_flight_max = ~0u;   // per endpoint
+    uint64_t ramp_until_us = 0;     // until then some of them ramp
+    uint64_t review_us = ~0ull;     // least requests: when those aside are looked at
     std::unique_ptr<LeastQueues> least;
   };
-  struct Exclusion {
+  // Whom a search may take, in the order in which they are asked.
+  enum class Reach : uint8_t { kPlain, kRamping, kBarred };
+  struct Search {
     const EndpointHandle* tried;
     uint32_t tried_count;
+    uint32_t in_flight_max;
     uint64_t now_us;
-    bool cooling;  // those that cool are excluded too
+    Reach reach = Reach::kPlain;
+    bool full = false;  // met one without room
   };
 
-  void AdoptServices(const BackendMap& map);
-  void Replace(ServiceHandle handle, const ServiceEntry* entry);
-  bool Excluded(EndpointHandle handle, const Exclusion& exclusion) const;
-  const EndpointEntry* Pick(ServiceState& state, const Exclusion& exclusion);
-  const EndpointEntry* PickRoundRobin(ServiceState& state, const Exclusion& exclusion);
-  const EndpointEntry* PickRandomOfTwo(ServiceState& state, const Exclusion& exclusion);
-  const EndpointEntry* PickLeast(ServiceState& state, const Exclusion& exclusion);
+  void AdoptServices(const BackendMap& map, uint64_t now_us);
+  void Replace(ServiceHandle handle, const ServiceEntry* entry, uint64_t now_us);
+  void Leave(const ServiceEntry& entry);
+  void Join(ServiceHandle handle, const ServiceEntry& entry, bool others_stay, uint64_t now_us);
+  void BuildQueues(ServiceState& state, uint64_t now_us);
+  bool Reaches(EndpointHandle handle, const Search& search) const;
+  bool Excluded(EndpointHandle handle, Search& search) const;
+  Choice ChooseHard(ServiceState& state, Search& search);
+  const EndpointEntry* Pick(ServiceState& state, Search& search);
+  const EndpointEntry* PickRamping(ServiceState& state, Search search);
+  const EndpointEntry* PickRoundRobin(ServiceState& state, Search& search);
+  const EndpointEntry* PickRandomOfTwo(ServiceState& state, Search& search);
+  const EndpointEntry* PickLeast(ServiceState& state, Search& search);
+  bool EjectionDue(EndpointHandle handle, const ServiceEntry& service, EjectionReason reason, uint64_t now_us);
+  bool MayEject(const ServiceEntry& service, uint64_t now_us) const;
+  void SetOut(EndpointHandle handle);
+  void Review(ServiceState& state, uint64_t now_us);
   uint32_t BucketOf(const ServiceState& state, EndpointHandle handle) const;
   void Enqueue(LeastQueues& queues, EndpointHandle handle, uint32_t bucket);
   void Dequeue(LeastQueues& queues, EndpointHandle handle);
@@ -87,7 +127,9 @@ class Balancer {
 
   std::vector<ServiceState> services_;
   std::unique_ptr<EndpointState[]> endpoints_;
+  std::unique_ptr<Health[]> health_;
   std::vector<EndpointHandle> left_;
+  std::vector<ServiceHandle> changed_;
   uint64_t random_;
 };
 

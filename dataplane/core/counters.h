@@ -68,10 +68,11 @@ struct ServiceCounters {
   Counter exchanges_in_flight;      // gauge; zero before feed/ may reuse the handle
   Counter requests_total;           // exchanges routed here, or TCP sessions
   Counter no_endpoint_total;        // answered 503: nobody ready
-  Counter retries_total;            // attempts on a further endpoint
+  Counter retries_total;            // further attempts
+  Counter retries_pooled_total;     // of these, because a pooled upstream had died: outside the budget
   Counter retries_denied_total;     // not made: the budget was spent
   Counter waiting;                  // gauge: requests that wait for room or for an endpoint
-  Counter waited_total;             // requests that had to wait, however it ended
+  Counter waited_total;             // times a request had to wait, however it ended
   Counter wait_timeouts_total;      // of these, answered 503 when their time was over
   Counter wait_full_total;          // answered 503 at once: as many waited already as may
   Counter ejections_denied_total;   // endpoints not ejected: too many are already

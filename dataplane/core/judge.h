@@ -11,7 +11,7 @@ enum class Verdict : uint8_t {
   kCanceled,    // we asked for it
   kNoBuffers,   // wait for one
   kAgain,       // submit again
-  kLimit,       // descriptors or memory are short: pause
+  kLimit,       // descriptors, local ports or memory are short: nobody else's fault
   kUnexpected,  // count it, treat it as gone
 };
 
@@ -30,7 +30,6 @@ constexpr Verdict Judge(int32_t result) {
     case ENETRESET:
     case ENOTCONN:
     case ESHUTDOWN:
-    case EADDRNOTAVAIL:
     case EPROTO:
     case EPERM:  // a packet filter refused
     case EACCES:
@@ -45,6 +44,7 @@ constexpr Verdict Judge(int32_t result) {
     case EMFILE:
     case ENFILE:
     case ENOMEM:
+    case EADDRNOTAVAIL:
       return Verdict::kLimit;
     default:
       return Verdict::kUnexpected;

@@ -100,6 +100,7 @@ struct Flow {
 };
 
 enum class ExchangeState : uint8_t {
+  kQueued,      // waits for room at an endpoint, or for an endpoint
   kConnecting,  // towards an endpoint
   kWaiting,     // request under way, nothing of the response passed on
   kResponding,  // response under way
@@ -111,16 +112,20 @@ enum class ExchangeState : uint8_t {
 // What follows when nothing of the exchange is in flight.
 enum class Next : uint8_t { kNothing, kRetryOrReply, kReply, kFinish, kDrop };
 
-inline constexpr uint32_t kTriedMax = 8;
+enum class WaitFor : uint8_t { kRoom, kEndpoint };
+
+inline constexpr uint32_t kTriedMax = 18;  // config allows 16 retries; one more follows a pooled upstream that died
 
 struct Exchange {
   uint32_t generation = 0;  // Slab's
   uint32_t next_free = 0;   // Slab's
-  ExchangeState state = ExchangeState::kConnecting;
+  ExchangeState state = ExchangeState::kUnbinding;
   Next next = Next::kNothing;
   bool close_after = false;     // the session ends with this exchange
   bool head_only = false;       // HEAD: the response has no body
-  bool fresh_only = false;      // no pooled upstream any more
+  bool fresh_only = false;      // no pooled upstream any more: one has died
+  bool pooled_died = false;     // and that was the last attempt
+  bool retry_due = false;       // the next attempt is to be taken out of the retry budget
   bool reused = false;          // the upstream came from the pool
   bool sent_any = false;        // bytes of the request have gone to the current upstream
   bool replayable = true;       // request.buffer still holds all that was sent
@@ -128,7 +133,7 @@ struct Exchange {
   bool request_dead = false;    // the upstream takes no more of the request
   uint16_t interim = 0;         // status of the 1xx whose slices are under way
   bool upstream_keep = false;   // the upstream may be pooled after the response
-  bool counted = false;         // in the service's requests_total
+  WaitFor waits_for = WaitFor::kRoom;  // kQueued
   uint8_t tried_count = 0;
   uint8_t attempts = 0;
   uint16_t reply_status = 0;
@@ -137,6 +142,8 @@ struct Exchange {
   uint32_t upstream = kNoSlot;
   ServiceHandle service = kNoHandle;
   EndpointHandle endpoint = kNoHandle;  // while an upstream is bound
+  uint32_t wait_previous = kNoSlot;  // kQueued: neighbours on its list
+  uint32_t wait_next = kNoSlot;
   uint64_t start_us = 0;    // head complete
   uint64_t attempt_us = 0;  // current endpoint chosen
   // The request as it stands in request_buffer: [request_begin, + head.size + body_first). Where pipelined bytes follow in the

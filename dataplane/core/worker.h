@@ -2,6 +2,7 @@
 // dispatch, and every handler's name. The handlers stand in the order of a request's life in
 //   worker_accept.h    listeners, new sessions, maps, stop
 //   worker_request.h   from the first byte of a request to the choice of an endpoint
+//   worker_wait.h      requests that wait for room or for an endpoint
 //   worker_upstream.h  pool, connect, sending the request, failure and retry
 //   worker_response.h  from the response's first byte to the end of the exchange, our own replies
 //   worker_stream.h    TCP and upgraded sessions
@@ -19,6 +20,7 @@
 #include "dataplane/core/balance.h"
 #include "dataplane/core/io.h"
 #include "dataplane/core/judge.h"
+#include "dataplane/core/retry_budget.h"
 #include "dataplane/core/session.h"
 #include "dataplane/core/slab.h"
 #include "dataplane/core/timer_wheel.h"
@@ -53,7 +55,7 @@ class Worker {
   uint32_t timers() const { return wheel_.linked(); }
 
  private:
-  enum class Failure : uint8_t { kConnect, kEarly, kBadResponse, kTimeout };
+  enum class Failure : uint8_t { kConnect, kLocal, kEarly, kBadResponse, kTimeout };
   struct ListenerState {
     const ListenerEntry* entry = nullptr;
     int fd = -1;
@@ -67,6 +69,18 @@ class Worker {
     ListenerHandle listener;
     uint32_t generation;  // the listener's
     int fd;
+  };
+
+  // Exchanges that wait, oldest first.
+  struct WaitList {
+    uint32_t head = kNoSlot;
+    uint32_t tail = kNoSlot;
+    uint32_t count = 0;
+  };
+  struct ServiceWaits {
+    WaitList room;
+    WaitList endpoint;
+    bool changed = false;  // by a new map
   };
 
   void Dispatch(const Completion& c);
@@ -102,8 +116,29 @@ class Worker {
   bool FrameRequest(Exchange& e, uint32_t available);
   void OnRequestBody(Exchange& e, BufferRef got, uint32_t size);
 
+  // worker_wait.h
+  WaitList& ListOf(ServiceHandle service, WaitFor what) {
+    return what == WaitFor::kRoom ? waits_[service].room : waits_[service].endpoint;
+  }
+  void LinkWaiting(Exchange& e, WaitFor what);
+  void UnlinkWaiting(Exchange& e);
+  bool MayWait(const Exchange& e, WaitFor what);
+  void BeginWait(Exchange& e, WaitFor what);
+  void EndWait(Exchange& e);
+  void GiveUpWait(Exchange& e);
+  void EndAllWaits();
+  void Wake(ServiceHandle service);
+  void NoteRoom(EndpointHandle endpoint);
+  void RecheckWaiting();
+  void WakeWaiting();
+  void WakeService(ServiceHandle service);
+  bool LeaveWait(Exchange& e);
+
   // worker_upstream.h
   void ChooseEndpoint(Exchange& e);
+  Choice Choose(const Exchange& e);
+  void BindChosen(Exchange& e, const EndpointEntry& endpoint);
+  bool PayRetry(Exchange& e);
   bool BindPooled(Exchange& e, const EndpointEntry& endpoint);
   bool BindNew(Exchange& e, const EndpointEntry& endpoint, const ServiceEntry& service);
   void Bind(Exchange& e, Upstream& u, EndpointHandle endpoint);
@@ -115,6 +150,9 @@ class Worker {
   void OnUpstreamSent(uint32_t slot, const Completion& c);
   void OnRequestSent(Exchange& e);
   void FailExchange(Exchange& e, Failure failure);
+  void CountFailure(Exchange& e, Failure failure);
+  void NoteFailure(Exchange& e, EjectionReason reason);
+  void NoteAnswer(Exchange& e, uint16_t status);
   void GiveUp(Exchange& e, Next next);
   bool MayRetry(const Exchange& e) const;
   void ReleaseRequest(Exchange& e);
@@ -204,9 +242,10 @@ class Worker {
   static constexpr uint32_t kLingerMs = 2000;
   static constexpr uint32_t kLingerBytesMax = 256 << 10;
   static constexpr uint32_t kReplyTimeoutMs = 10000;
-  static constexpr uint32_t kCoolUs = 1000000;         // an endpoint that refused a connection is chosen last for this long
   static constexpr uint32_t kAcceptPauseUs = 100000;   // after an accept error
   static constexpr uint32_t kBuffersReserve = 64;      // fewer free ones: requests are not kept for a retry
+  static constexpr uint32_t kBuffersReserveWaiting = 128;  // fewer free ones: no further request waits
+  static constexpr uint32_t kRecheckMs = 200;          // while requests wait for room
   static constexpr uint32_t kEvictLooks = 256;         // slots looked at for an idle upstream to close
   static constexpr uint32_t kWaitMsMax = 1000;
   static constexpr uint32_t kResponseHeadMax = 16384;
@@ -229,6 +268,13 @@ class Worker {
   static constexpr uint32_t kParkedUpstream = 1u << 31;
   void Park(Socket& socket, uint32_t key);
   Socket& ParkedSocket(uint32_t key);
+
+  std::array<ServiceWaits, kServicesMax> waits_;
+  std::array<RetryBudget, kServicesMax> budgets_;
+  std::array<uint64_t, kServicesMax / 64> wake_{};  // services whose waiting exchanges are to be looked at
+  bool wake_any_ = false;
+  uint32_t waiting_room_ = 0;  // exchanges, of all services
+  uint64_t recheck_us_ = 0;
 
   uint32_t accepts_ = 0;      // in flight, those of listeners that are gone included
   // Sockets accepted while all session slots were taken, oldest first.
@@ -259,7 +305,7 @@ Worker<IoType>::Worker(IoType& io, WorkerShared& shared, uint32_t index, const W
 
 template <Io IoType>
 bool Worker<IoType>::Step() {
-  const uint32_t wait = accept_idle_ || stopping_ ? 20 : kWaitMsMax;
+  const uint32_t wait = accept_idle_ || stopping_ ? 20 : waiting_room_ != 0 ? kRecheckMs : kWaitMsMax;
   io_.Turn(wheel_.WaitMs(io_.NowUs(), wait), [this](const Completion& c) { Dispatch(c); });
   counters_.worker.turns_total.Add();
   if (shared_.next_map.load(std::memory_order_relaxed) != nullptr) TakeMap();
@@ -268,6 +314,8 @@ bool Worker<IoType>::Step() {
   if (accept_idle_) ResumeAccepting();
   if (!leaving_ && shared_.leave.load(std::memory_order_acquire)) BeginLeave();
   if (!stopping_ && ((leaving_ && LeftAlone()) || shared_.stop.load(std::memory_order_acquire))) BeginStop();
+  if (waiting_room_ != 0) RecheckWaiting();
+  if (wake_any_) WakeWaiting();
   return !(stopping_ && FinishStop());
 }
 
@@ -314,3 +362,4 @@ void Worker<IoType>::Advance(Flow& flow, size_t sent) {
 #include "dataplane/core/worker_response.h"
 #include "dataplane/core/worker_stream.h"
 #include "dataplane/core/worker_upstream.h"
+#include "dataplane/core/worker_wait.h"

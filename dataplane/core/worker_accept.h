@@ -9,7 +9,16 @@ template <Io IoType>
 void Worker<IoType>::TakeMap() {
   const BackendMap* map = shared_.next_map.exchange(nullptr, std::memory_order_acq_rel);
   if (map == nullptr) return;
-  balancer_.Adopt(*map, [this](EndpointHandle left) { CloseIdle(left); });
+  const auto left = [this](EndpointHandle handle) {
+    CloseIdle(handle);
+    counters_.endpoints[handle].ejected_until_us.Set(0);
+  };
+  const auto changed = [this](ServiceHandle handle) {
+    if (waits_[handle].room.count + waits_[handle].endpoint.count == 0) return;
+    waits_[handle].changed = true;
+    Wake(handle);
+  };
+  balancer_.Adopt(*map, io_.NowUs(), left, changed);
   for (ListenerHandle handle = 0; handle < kListenersMax; ++handle) {
     AdoptListener(handle, handle < map->listeners.size() ? map->listeners[handle].get() : nullptr);
   }
@@ -163,6 +172,7 @@ void Worker<IoType>::BeginStop() {
   OpenHeld();
   stop_deadline_us_ = io_.NowUs() + uint64_t{shared_.stop_timeout_ms.load()} * 1000;
   for (ListenerHandle handle = 0; handle < kListenersMax; ++handle) StopListening(handle);
+  EndAllWaits();
   for (uint32_t slot = 0; slot < sessions_.high_water(); ++slot) {
     Session& s = sessions_[slot];
     if (s.fd >= 0 && s.state == SessionState::kIdle) EndSession(s);

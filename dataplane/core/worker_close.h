@@ -106,6 +106,9 @@ void Worker<IoType>::OnSessionDeadline(Session& s) {
 template <Io IoType>
 void Worker<IoType>::OnExchangeDeadline(Session& s, Exchange& e) {
   switch (e.state) {
+    case ExchangeState::kQueued:
+      ServiceOf(e).wait_timeouts_total.Add();
+      return GiveUpWait(e);
     case ExchangeState::kConnecting:
       CountTimeout(Timeout::kConnect);
       return FailExchange(e, Failure::kConnect);
@@ -158,6 +161,7 @@ void Worker<IoType>::CloseSession(Session& s) {
   if (s.exchange == kNoSlot) return TryFreeSession(s);
   Exchange& e = exchanges_[s.exchange];
   MarkCut(s, e);
+  if (e.state == ExchangeState::kQueued) EndWait(e);
   e.next = Next::kDrop;
   e.state = ExchangeState::kUnbinding;
   if (e.upstream != kNoSlot) CloseUpstream(upstreams_[e.upstream]);

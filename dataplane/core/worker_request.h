@@ -108,6 +108,12 @@ void Worker<IoType>::OnClientEnded(Session& s) {
   if (s.state != SessionState::kExchange) return CloseSession(s);
   Exchange& e = exchanges_[s.exchange];
   if (e.state == ExchangeState::kTunnel) return OnStreamEnded(e, true);
+  if (e.state == ExchangeState::kQueued) {
+    // Most who end while they wait have given up. One who only half-closed, which nobody can tell, is not left without an answer.
+    ServiceOf(e).client_aborts_total.Add();
+    e.close_after = true;
+    return GiveUpWait(e);
+  }
   if (!e.request.received_all && e.state != ExchangeState::kReplying && e.state != ExchangeState::kUnbinding) {
     return OnClientGone(s);  // its request will never be whole
   }

@@ -159,6 +159,7 @@ void Worker<IoType>::StartResponse(Exchange& e, ResponseHead& head) {
   flow.slice_count = static_cast<uint8_t>(ForwardResponse(data, head, inserted, body, flow.slices.data()));
   e.state = ExchangeState::kResponding;
   CountResponse(e, head.status);
+  NoteAnswer(e, head.status);
   SetDeadline(s, Settings(e).idle_timeout_ms);
   // Before the send: what its next receive brings must be seen before the client's next request can take it.
   if (flow.received_all) ReleaseUpstream(e);
@@ -359,8 +360,8 @@ void Worker<IoType>::Settle(Exchange& e) {
     case Next::kRetryOrReply:
       if (e.reply_status != 502) e.reply_status = e.sent_any ? 502 : 503;  // 503 says that nobody got it
       if (!MayRetry(e)) return SendReply(e);
-      counters_.endpoints[e.tried[e.tried_count - 1]].moved_total.Add();
       ReturnBuffer(e.response.buffer);
+      e.retry_due = !e.pooled_died;
       e.request_dead = false;
       e.sent_any = false;
       e.close_after = !e.head.keep_alive || s.input_ended || Closing();

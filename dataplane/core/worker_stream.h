@@ -26,6 +26,7 @@ void Worker<IoType>::BeginTunnel(Exchange& e) {
   Session& s = SessionOf(e);
   e.state = ExchangeState::kTunnel;
   e.upstream_keep = false;
+  balancer_.Endpoint(e.endpoint).streak.Answered();
   ReleaseRequest(e);
   const BufferRef early = e.response.buffer;  // stream bytes right behind a 101
   const uint32_t early_begin = e.response_begin, early_end = e.response_end;

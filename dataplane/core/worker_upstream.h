@@ -8,28 +8,58 @@
 
 namespace ringway::dp {
 
+// Those who wait for room are not overtaken by one who has just come.
 template <Io IoType>
 void Worker<IoType>::ChooseEndpoint(Exchange& e) {
-  const ServiceEntry& service = Settings(e);
-  const EndpointEntry* endpoint = balancer_.Choose(e.service, e.tried.data(), e.tried_count, io_.NowUs());
-  if (endpoint == nullptr && e.fresh_only) {
-    // Only pooled upstreams have failed, and nobody else is left: a new connection to the same endpoint may do.
-    endpoint = balancer_.Choose(e.service, nullptr, 0, io_.NowUs());
+  if (waiting_room_ != 0 && e.attempts == 0 && waits_[e.service].room.count != 0) return BeginWait(e, WaitFor::kRoom);
+  const Choice choice = Choose(e);
+  if (choice.endpoint != nullptr) return BindChosen(e, *choice.endpoint);
+  if (choice.full) return PayRetry(e) ? BeginWait(e, WaitFor::kRoom) : SendReply(e);
+  if (Settings(e).hold_timeout_ms > 0) return BeginWait(e, WaitFor::kEndpoint);
+  if (e.attempts == 0) {
+    ServiceOf(e).no_endpoint_total.Add();
+    e.reply_status = 503;
   }
-  if (endpoint == nullptr) {
-    if (e.attempts == 0) {
-      ServiceOf(e).no_endpoint_total.Add();
-      e.reply_status = 503;
+  SendReply(e);
+}
+
+template <Io IoType>
+Choice Worker<IoType>::Choose(const Exchange& e) {
+  const uint64_t now_us = io_.NowUs();
+  const Choice choice = balancer_.Choose(e.service, e.tried.data(), e.tried_count, now_us);
+  if (choice.endpoint != nullptr || !e.pooled_died) return choice;
+  // Only its pooled upstream has died, and nobody else is to be had: a new connection to the same endpoint may do.
+  const Choice again = balancer_.Choose(e.service, e.tried.data(), e.tried_count - 1u, now_us);
+  return {again.endpoint, choice.full || again.full};
+}
+
+template <Io IoType>
+void Worker<IoType>::BindChosen(Exchange& e, const EndpointEntry& endpoint) {
+  if (!PayRetry(e)) return SendReply(e);
+  if (e.attempts > 0) {
+    ServiceOf(e).retries_total.Add();
+    if (e.pooled_died) ServiceOf(e).retries_pooled_total.Add();
+    if (e.tried_count > 0 && e.tried[e.tried_count - 1u] != endpoint.handle) {
+      counters_.endpoints[e.tried[e.tried_count - 1u]].moved_total.Add();
     }
-    return SendReply(e);
   }
-  if (e.attempts > 0) ServiceOf(e).retries_total.Add();
+  e.pooled_died = false;
   ++e.attempts;
   e.attempt_us = io_.NowUs();
-  if (BindPooled(e, *endpoint)) return SendRequest(e);
-  if (BindNew(e, *endpoint, service)) return;
+  if (BindPooled(e, endpoint)) return SendRequest(e);
+  if (BindNew(e, endpoint, Settings(e))) return;
   e.reply_status = 503;
   SendReply(e);
+}
+
+// False when the attempt would be a retry beyond the budget.
+template <Io IoType>
+bool Worker<IoType>::PayRetry(Exchange& e) {
+  if (!e.retry_due) return true;
+  ServiceCounters& service = ServiceOf(e);
+  e.retry_due = !budgets_[e.service].Spend(Settings(e), service.requests_total.Get(), io_.NowUs());
+  if (e.retry_due) service.retries_denied_total.Add();
+  return !e.retry_due;
 }
 
 template <Io IoType>
@@ -63,6 +93,7 @@ bool Worker<IoType>::BindNew(Exchange& e, const EndpointEntry& endpoint, const S
     return false;
   }
   Upstream& u = upstreams_[slot];
+  e.reused = false;
   u.fd = fd;
   u.endpoint = endpoint.handle;
   u.service = e.service;
@@ -92,6 +123,7 @@ void Worker<IoType>::Bind(Exchange& e, Upstream& u, EndpointHandle endpoint) {
 template <Io IoType>
 void Worker<IoType>::Unbind(Exchange& e) {
   balancer_.Release(e.endpoint);
+  if (waiting_room_ != 0) NoteRoom(e.endpoint);
   EndpointOf(e).exchanges_in_flight.Sub();
   e.upstream = kNoSlot;
   e.endpoint = kNoHandle;
@@ -105,8 +137,9 @@ void Worker<IoType>::OnConnected(uint32_t slot, const Completion& c) {
   if (u.state == UpstreamState::kClosing) return TryFreeUpstream(u);
   Exchange& e = exchanges_[u.exchange];
   if (c.result < 0) {
-    if (Judge(c.result) == Verdict::kUnexpected) counters_.worker.unexpected_total.Add();
-    return FailExchange(e, Failure::kConnect);
+    const Verdict verdict = Judge(c.result);
+    if (verdict == Verdict::kUnexpected) counters_.worker.unexpected_total.Add();
+    return FailExchange(e, verdict == Verdict::kLimit ? Failure::kLocal : Failure::kConnect);
   }
   u.state = UpstreamState::kBound;
   if (SessionOf(e).tcp) return BeginTunnel(e);
@@ -229,7 +262,7 @@ void Worker<IoType>::ReleaseRequest(Exchange& e) {
 template <Io IoType>
 bool Worker<IoType>::MayRetry(const Exchange& e) const {
   if (!e.replayable && !SessionOf(e).tcp) return false;
-  if (e.response_seen || e.attempts > Settings(e).retries_max) return false;
+  if (e.response_seen || e.attempts > Settings(e).retries_max + (e.fresh_only ? 1u : 0u)) return false;
   // RFC 9110 section 9.2.2: what is not idempotent is sent again only when nothing of it had been sent.
   return !e.sent_any || e.head.method_idempotent;
 }
@@ -237,22 +270,62 @@ bool Worker<IoType>::MayRetry(const Exchange& e) const {
 // The exchange gives up its upstream, then tries another endpoint or answers for it.
 template <Io IoType>
 void Worker<IoType>::FailExchange(Exchange& e, Failure failure) {
-  EndpointCounters& endpoint = EndpointOf(e);
-  if (failure == Failure::kConnect) {
-    endpoint.connect_failures_total.Add();
-    balancer_.Endpoint(e.endpoint).cool_until_us = io_.NowUs() + kCoolUs;
-  } else if (failure == Failure::kTimeout) {
-    endpoint.response_timeouts_total.Add();
-  } else {
-    endpoint.failures_total.Add();
-  }
+  CountFailure(e, failure);
   // One pooled upstream that died says little about its endpoint: the next attempt takes a new connection, elsewhere if it can.
-  e.fresh_only = e.reused && failure == Failure::kEarly;
+  e.pooled_died = e.reused && failure == Failure::kEarly;
+  e.fresh_only = e.fresh_only || e.pooled_died;
   if (e.tried_count == kTriedMax) --e.tried_count;
   e.tried[e.tried_count++] = e.endpoint;
-  if (failure == Failure::kConnect || failure == Failure::kEarly) return GiveUp(e, Next::kRetryOrReply);
+  if (failure == Failure::kConnect || failure == Failure::kEarly || failure == Failure::kLocal) {
+    return GiveUp(e, Next::kRetryOrReply);
+  }
   e.reply_status = failure == Failure::kTimeout ? 504 : 502;
   GiveUp(e, Next::kReply);
+}
+
+template <Io IoType>
+void Worker<IoType>::CountFailure(Exchange& e, Failure failure) {
+  EndpointCounters& endpoint = EndpointOf(e);
+  switch (failure) {
+    case Failure::kConnect:
+      endpoint.connect_failures_total.Add();
+      return NoteFailure(e, EjectionReason::kConnect);
+    case Failure::kLocal:  // our own shortage
+      endpoint.connect_failures_total.Add();
+      return CountLimit(Limit::kFiles);
+    case Failure::kTimeout:
+      endpoint.response_timeouts_total.Add();
+      return NoteFailure(e, EjectionReason::kTimeout);
+    case Failure::kEarly:
+      endpoint.failures_total.Add();
+      if (!e.reused) NoteFailure(e, EjectionReason::kReset);
+      return;
+    case Failure::kBadResponse:
+      return endpoint.failures_total.Add();
+  }
+}
+
+template <Io IoType>
+void Worker<IoType>::NoteFailure(Exchange& e, EjectionReason reason) {
+  switch (balancer_.NoteFailure(e.endpoint, reason, e.attempt_us, io_.NowUs())) {
+    case FailureVerdict::kCounted:
+      return;
+    case FailureVerdict::kDenied:
+      return ServiceOf(e).ejections_denied_total.Add();
+    case FailureVerdict::kEjected:
+      EndpointOf(e).ejected_until_us.Set(balancer_.HealthOf(e.endpoint).ejected_until_us);
+      EndpointOf(e).ejection_reason.Set(static_cast<uint64_t>(reason));
+      EndpointOf(e).ejections_total.Add();
+      counters_.worker.ejections_total.Add();
+      return;
+  }
+}
+
+// A final response has begun.
+template <Io IoType>
+void Worker<IoType>::NoteAnswer(Exchange& e, uint16_t status) {
+  if (status >= 500 && Settings(e).responses_5xx_max > 0) return NoteFailure(e, EjectionReason::k5xx);
+  balancer_.Endpoint(e.endpoint).streak.Answered();
 }
 
 // Lets the upstream go; `next` follows when it is quiet, and an interim response that is under way has been sent. After a 101

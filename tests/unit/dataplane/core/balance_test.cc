@@ -1,50 +1,15 @@
 // Balancer: how choices spread, whom they avoid, and what survives a new map.
 #include "dataplane/core/balance.h"
 
-#include <gtest/gtest.h>
-
 #include <algorithm>
 #include <map>
-#include <memory>
 #include <string>
 #include <vector>
 
+#include "tests/unit/dataplane/core/balance_support.h"
+
 namespace ringway::dp {
 namespace {
-
-constexpr ServiceHandle kService = 5;
-
-BackendMap MapOf(Balance balance, const std::vector<uint32_t>& handles, const std::vector<uint32_t>& weights = {},
-                 const std::vector<uint32_t>& schedule = {}) {
-  auto service = std::make_shared<ServiceEntry>();
-  service->handle = kService;
-  service->balance = balance;
-  for (size_t i = 0; i < handles.size(); ++i) {
-    EndpointEntry endpoint;
-    endpoint.handle = handles[i];
-    endpoint.weight = weights.empty() ? 1 : weights[i];
-    service->ready.push_back(endpoint);
-  }
-  service->schedule = schedule;
-  BackendMap map;
-  map.services.resize(kService + 1);
-  map.services[kService] = std::move(service);
-  return map;
-}
-
-class BalancerTest : public testing::TestWithParam<Balance> {
- protected:
-  std::vector<EndpointHandle> Adopt(const BackendMap& map) {
-    std::vector<EndpointHandle> left;
-    balancer_.Adopt(map, [&](EndpointHandle handle) { left.push_back(handle); });
-    return left;
-  }
-  EndpointHandle Choose(std::vector<EndpointHandle> tried = {}, uint64_t now_us = 0) {
-    const EndpointEntry* e = balancer_.Choose(kService, tried.data(), static_cast<uint32_t>(tried.size()), now_us);
-    return e == nullptr ? kNoHandle : e->handle;
-  }
-  Balancer balancer_{1};
-};
 
 TEST_P(BalancerTest, NobodyReadyIsNobody) {
   EXPECT_EQ(Choose(), kNoHandle);
@@ -63,12 +28,12 @@ TEST_P(BalancerTest, TriedEndpointsAreNotChosenAgain) {
 TEST_P(BalancerTest, CoolingEndpointsComeLast) {
   const BackendMap map = MapOf(GetParam(), {10, 11});
   Adopt(map);
-  balancer_.Endpoint(10).cool_until_us = 1000;
-  for (int i = 0; i < 50; ++i) EXPECT_EQ(Choose({}, 999), 11u);
-  EXPECT_EQ(Choose({11}, 999), 10u);  // better than nobody
+  EXPECT_EQ(balancer_.NoteFailure(10, EjectionReason::kConnect, 0, 0), FailureVerdict::kCounted);
+  for (int i = 0; i < 50; ++i) EXPECT_EQ(Choose({}, Health::kCoolUs - 1), 11u);
+  EXPECT_EQ(Choose({11}, Health::kCoolUs - 1), 10u);  // better than nobody
   std::map<EndpointHandle, int> counts;
   for (int i = 0; i < 50; ++i) {
-    const EndpointHandle chosen = Choose({}, 1000);
+    const EndpointHandle chosen = Choose({}, Health::kCoolUs + 200000);
     ++counts[chosen];
     balancer_.Acquire(chosen);
   }
@@ -89,6 +54,18 @@ TEST_P(BalancerTest, EndpointsThatLeftAreSaidOnceAndNotChosen) {
   EXPECT_TRUE(Adopt(second).empty());
   EXPECT_EQ(Adopt(BackendMap{}).size(), 2u);
   EXPECT_EQ(Choose(), kNoHandle);
+}
+
+TEST_P(BalancerTest, OnlyServicesThatChangedAreSaid) {
+  const BackendMap first = MapOf(GetParam(), {10});
+  BackendMap same;
+  same.services = first.services;
+  Adopt(first);
+  EXPECT_EQ(changed_, std::vector<ServiceHandle>{kService});
+  Adopt(same);
+  EXPECT_TRUE(changed_.empty());
+  Adopt(BackendMap{});
+  EXPECT_EQ(changed_, std::vector<ServiceHandle>{kService});
 }
 
 TEST_P(BalancerTest, RequestsInFlightSurviveASwap) {
