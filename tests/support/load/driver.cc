@@ -10,7 +10,6 @@
 #include <boost/asio/use_awaitable.hpp>
 #include <boost/asio/write.hpp>
 #include <utility>
-#include <vector>
 
 namespace ringway::load {
 namespace {
@@ -80,16 +79,13 @@ asio::awaitable<void> Driver::Issue() {
   asio::steady_timer timer(io_);
   const auto begin = std::chrono::steady_clock::now();
   const std::chrono::duration<double> interval(static_cast<double>(options_.burst) / options_.rate);
-  std::vector<std::chrono::steady_clock::time_point> due;  // of this burst, in order
+  std::chrono::steady_clock::time_point intended;
   for (uint64_t i = 0; !stopping_; ++i) {
     if (i % options_.burst == 0) {
       const auto clock = begin + std::chrono::duration_cast<std::chrono::nanoseconds>(interval * static_cast<double>(i / options_.burst));
       if (!options_.until_signal && clock - begin >= options_.duration) co_return;
-      due.clear();
-      for (size_t j = 0; j < options_.burst; ++j) due.push_back(clock + workload_.Delay());
-      std::sort(due.begin(), due.end());
+      intended = clock + workload_.Delay();
     }
-    const auto intended = due[i % options_.burst];
     while (!stopping_ && std::chrono::steady_clock::now() < intended) {
       timer.expires_at(std::min(intended, std::chrono::steady_clock::now() + std::chrono::milliseconds(50)));
       co_await timer.async_wait(asio::use_awaitable);

@@ -71,12 +71,13 @@ Options ParseCommandLine(int argc, char** argv) {
   app.add_option("--duration", duration_s, "seconds")->check(CLI::PositiveNumber);
   app.add_flag("--until-signal", options.until_signal, "run until SIGINT or SIGTERM");
   app.add_option("--burst", options.burst, "requests that come together, every BURST / RATE seconds")->check(CLI::Range(1, 100000));
-  app.add_option("--jitter", jitter_ms, "milliseconds, at most, by which each request comes later than the clock says, at random");
+  app.add_option("--jitter", jitter_ms, "milliseconds, at most, by which each burst comes later than the clock says, at random");
   app.add_option("--timeout", timeout_s, "seconds from a request's intended start")->check(CLI::PositiveNumber);
   app.add_option("--mix", mix, "shares, as get=8,post=1,big=1,slow=0");
   app.add_option("--post-bytes", options.post_bytes_max, "longest request body; lengths are random");
   app.add_option("--big-bytes", options.big_bytes_max, "longest big response; lengths are random");
   app.add_option("--slow-ms", options.slow_ms, "how long a slow request takes");
+  app.add_option("--post-path", options.post_path, "where bodies are sent to; it answers as echo.php does");
   app.add_option("--endpoint-header", options.endpoint_header, "response header that names the endpoint");
   app.add_option("--seed", options.seed, "of kinds, lengths and contents");
   app.add_option("--samples", options.samples_max, "failed requests of each kind that are told one by one");

@@ -27,7 +27,7 @@ struct Options {
   std::chrono::milliseconds duration{10000};
   bool until_signal = false;    // duration is ignored
   size_t burst = 1;             // requests that come together, every burst / rate seconds
-  std::chrono::milliseconds jitter{0};  // each request comes later than the clock says by a random time up to this
+  std::chrono::milliseconds jitter{0};  // each burst comes later than the clock says by a random time up to this
   std::chrono::milliseconds timeout{30000};  // from the intended start, waiting for a connection included
   Mix mix;
   size_t post_bytes_max = 1 << 20;

@@ -39,7 +39,7 @@ class Workload {
  public:
   explicit Workload(const Options& options);
   Job Next(std::chrono::steady_clock::time_point intended);
-  std::chrono::microseconds Delay();  // of the next request, up to options.jitter
+  std::chrono::microseconds Delay();  // of the next burst, up to options.jitter
   std::string Head(const Job& job) const;
 
  private:

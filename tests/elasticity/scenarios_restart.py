@@ -1,0 +1,227 @@
+"""Ringway's own parts and the catalog end, hang, lie and come back; and upgrades."""
+import os
+import socket
+import threading
+import time
+
+import paths
+import ringway_client as rw
+from judge import Allowed
+from table import Outcome, Scenario
+
+DATAPLANE_BACK_SECONDS = 2.0  # `ringway up` starts it again after 100 ms
+
+
+def kill_control(run):
+    """kill -9 of the control plane (and with it of the embedded catalog), twice; scaling works as soon as it is back."""
+    with run.world("kill-control") as world:
+        endpoints = world.start(2)
+        load = world.load()
+        for _ in range(run.pick(2, 10)):
+            time.sleep(0.5)
+            world.control.kill()
+            time.sleep(1.0)
+            world.control.start()
+            endpoints += world.start(1)
+            endpoints.pop(0).stop()
+        requests, problems = world.finish(load)
+        return Outcome(requests, problems, "0")
+
+
+def broken_by_the_kill(moments):
+    """Connections that the dataplane held break, and nobody accepts until it is back."""
+    kinds = ("reset", "closed", "short_body", "connect_refused", "race")
+    return [Allowed("the killed dataplane held it, or was not back yet",
+                    lambda r: r.what in kinds and any(r.in_flight(begin - 0.01, end + 0.05) for begin, end in moments))]
+
+
+def kill_data(run):
+    """kill -9 of the dataplane under `ringway up`: only what it held and what came before it was back; it serves from its snapshot."""
+    with run.world("kill-data", up=True) as world:
+        world.start(3)
+        load = world.load()
+        moments = []
+        for _ in range(run.pick(2, 10)):
+            time.sleep(1)
+            old = child(world, "ringway-dataplane")
+            begin = time.time()
+            os.kill(old, 9)
+            rw.wait_until(lambda old=old: child(world, "ringway-dataplane") not in (0, old), 10, "another dataplane", interval=0.005)
+            rw.wait_until(lambda: rw.get(world.http_url)[0] == 200, 10, "the new dataplane to serve", interval=0.005)
+            moments.append((begin, time.time()))
+            time.sleep(2)
+        requests, problems = world.finish(load, broken_by_the_kill(moments))
+        longest = max(end - begin for begin, end in moments)
+        if longest > DATAPLANE_BACK_SECONDS:
+            problems.append(f"the dataplane served again after {longest:.2f} s, wanted {DATAPLANE_BACK_SECONDS} s")
+        return Outcome(requests, problems, "what it held, and refused until it is back; else 0", f"back after {longest * 1e3:.0f} ms")
+
+
+def child(world, program):
+    """Process id of a program below `ringway up`, 0 while there is none."""
+    for pid in world.up.tree()[1:]:
+        try:
+            if os.path.basename(os.readlink(f"/proc/{pid}/exe")) == program:
+                return pid
+        except OSError:
+            pass
+    return 0
+
+
+def kill_both(run):
+    """kill -9 of control plane and dataplane, in both orders; the dataplane comes back first and serves alone from its kept snapshot."""
+    with run.world("kill-planes") as world:
+        world.start(2)
+        load = world.load()
+        moments = []
+        for first, second in [(world.control, world.data), (world.data, world.control)] * run.pick(1, 5):
+            time.sleep(1)
+            begin = time.time()
+            first.kill()
+            second.kill()
+            world.data.start()
+            rw.wait_until(lambda: rw.get(world.http_url)[0] == 200, 10, "the dataplane to serve without a control plane", interval=0.005)
+            moments.append((begin, time.time()))
+            time.sleep(1.5)
+            world.control.start()
+            world.start(1)  # and the control plane takes up its work
+        requests, problems = world.finish(load, broken_by_the_kill(moments))
+        return Outcome(requests, problems, "what they held, and refused until back; else 0",
+                       f"serves alone after {max(e - b for b, e in moments) * 1e3:.0f} ms")
+
+
+def freeze_control(run):
+    """The control plane hangs (SIGSTOP), the embedded catalog with it, while an endpoint is stopped and another dies; then goes on."""
+    with run.world("freeze-control") as world:
+        endpoints = world.start(3)
+        load = world.load()
+        time.sleep(0.5)
+        world.control.freeze()
+        killed = time.time()
+        endpoints[2].kill_all()
+        time.sleep(run.pick(6, 60))
+        world.control.thaw()
+        world.start(1)
+        time.sleep(1)
+        allowed = [Allowed("502 to a POST in flight at the kill", lambda r: r.what == "502" and r.post and r.in_flight(killed, killed + 0.25)),
+                   Allowed("body begun at the killed endpoint", lambda r: r.what == "short_body" and r.in_flight(killed, killed + 0.25))]
+        requests, problems = world.finish(load, allowed)
+        return Outcome(requests, problems, "in flight on the killed endpoint; else 0")
+
+
+def consul_fault(mode):
+    def play(run):
+        with run.world(f"consul-{mode}") as world:
+            gate = run.catalog.gate
+            endpoints = world.start(2)
+            load = world.load()
+            try:
+                time.sleep(0.5)
+                gate.set(mode)
+                asked = gate.requests
+                fault = run.pick(5, 60)
+                time.sleep(fault)
+                new = world.apache().start()  # registers with Consul itself; seen when the gate is well again, or through "slow"
+                time.sleep(1)
+                asked = gate.requests - asked
+                told = world.stats.json().get("catalog", {})
+            finally:
+                gate.set("pass")
+            healed = time.time()
+            world.wait_serving([new])
+            healed = time.time() - healed
+            endpoints[0].stop()
+            time.sleep(0.5)
+            requests, problems = world.finish(load)
+            if asked > (fault + 1) * 20:
+                problems.append(f"{asked} requests to a failing Consul in {fault + 1} s: it spins")
+            if mode in ("refuse", "error", "garbage", "truncate") and told.get("ok") is not False:
+                problems.append(f"the stats do not tell of it: {told}")
+            return Outcome(requests, problems, "0", f"{asked} queries meanwhile, healed after {healed:.2f} s")
+    return play
+
+
+def kill_consul(run):
+    """kill -9 of Consul itself, with registrations and TTL updates of sidecars on their way; it comes back with its data."""
+    with run.world("consul-kill") as world:
+        endpoints = world.start(2)
+        load = world.load()
+        for _ in range(run.pick(1, 5)):
+            time.sleep(0.5)
+            run.catalog.process.kill()
+            time.sleep(run.pick(3, 20))
+            run.catalog.start()
+            endpoints += world.start(1)
+            endpoints.pop(0).stop()
+        time.sleep(0.5)
+        requests, problems = world.finish(load)
+        return Outcome(requests, problems, "0")
+
+
+def upgrade_exists():
+    import subprocess
+    done = subprocess.run([paths.program("ringway"), "upgrade", "--help"], capture_output=True, text=True, check=False)
+    return None if done.returncode == 0 else "this ringway has no `upgrade`"
+
+
+class Knocker(threading.Thread):
+    """Opens connections as fast as it can, one request each, and keeps what failed."""
+
+    def __init__(self, port, count):
+        super().__init__(daemon=True)
+        self.port, self.count, self.made, self.failed = port, count, 0, []
+
+    def run(self):
+        while self.made < self.count:
+            self.made += 1
+            try:
+                with socket.create_connection(("127.0.0.1", self.port), timeout=10) as sock:
+                    sock.sendall(b"GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+                    data = b""
+                    while piece := sock.recv(65536):
+                        data += piece
+                    if not data.startswith(b"HTTP/1.1 200"):
+                        self.failed.append(f"{time.time():.3f}: {data[:60]!r}")
+            except OSError as error:
+                self.failed.append(f"{time.time():.3f}: {error}")
+
+
+def upgrade(run):
+    """`ringway upgrade`, ten times (short: three), with thousands of new connections meanwhile and requests of seconds in flight."""
+    with run.world("upgrade", up=True) as world:
+        world.start(2)
+        load = world.load(rate=100, connections=64, mix="get=70,post=20,big=5,slow=5", extra=("--slow-ms", "1500"))
+        knockers = [Knocker(world.ports["http"], run.pick(600, 5000)) for _ in range(2)]
+        for knocker in knockers:
+            knocker.start()
+        problems, rounds = [], run.pick(3, 10)
+        for number in range(rounds):
+            time.sleep(0.5)
+            old = child(world, "ringway-dataplane")
+            done = world.command("upgrade")
+            if done.returncode != 0:
+                problems.append(f"upgrade {number + 1}: {done.returncode}: {done.stdout}{done.stderr}")
+                break
+            if child(world, "ringway-dataplane") == 0:
+                problems.append("no dataplane after the upgrade")
+            time.sleep(0.5)
+            if not os.path.exists(f"/proc/{old}"):
+                continue
+        for knocker in knockers:
+            knocker.join(180)
+        requests, more = world.finish(load)
+        for knocker in knockers:
+            problems += [f"a new connection failed at {words}" for words in knocker.failed[:5]]
+        made = sum(knocker.made for knocker in knockers)
+        return Outcome(requests, problems + more, "0", f"{rounds} upgrades, {made} connections besides")
+
+
+BOTH = ("embedded", "consul")
+ALL = [
+    Scenario("kill-control", kill_control), Scenario("kill-data", kill_data), Scenario("kill-planes", kill_both),
+    Scenario("freeze-control", freeze_control),
+    *(Scenario(f"catalog-{mode}", consul_fault(mode), catalogs=("consul",)) for mode in
+      ("refuse", "hang", "slow", "error", "garbage", "truncate", "backwards")),
+    Scenario("catalog-kill", kill_consul, catalogs=("consul",)),
+    Scenario("upgrade", upgrade, needs=upgrade_exists),
+]
