@@ -7,7 +7,9 @@
 #include <cmath>
 #include <tuple>
 
+#include "absl/strings/str_cat.h"
 #include "dataplane/feed/address.h"
+#include "dataplane/feed/ejections.h"
 
 namespace ringway::dp {
 namespace {
@@ -16,6 +18,9 @@ using std::chrono::duration_cast;
 using std::chrono::milliseconds;
 using Clock = std::chrono::steady_clock;
 using Workers = std::vector<const WorkerShared*>;
+
+// The control plane speaks of its catalog every second.
+constexpr std::chrono::seconds kCatalogSilent{5};
 
 uint64_t MsSince(Clock::time_point at) {
   return static_cast<uint64_t>(duration_cast<milliseconds>(Clock::now() - at).count());
@@ -117,9 +122,12 @@ void Collector::Tick() {
     tick(listener_rates_, h, Sum(workers_, [i = h](const auto& c) -> const Counter& { return c.listeners[i].requests_total; }));
     tick(session_rates_, h, Sum(workers_, [i = h](const auto& c) -> const Counter& { return c.listeners[i].sessions_total; }));
   }
+  std::vector<uint64_t> waiting_max(kServicesMax);  // handles that nobody has begin at zero
   for (const auto& [name, h] : directory.services) {
+    waiting_max[h] = std::max(h < waiting_max_.size() ? waiting_max_[h] : 0, Waiting(h));
     tick(service_rates_, h, Sum(workers_, [i = h](const auto& c) -> const Counter& { return c.services[i].requests_total; }));
   }
+  waiting_max_ = std::move(waiting_max);
   for (const auto& [h, record] : directory.endpoints) {
     tick(endpoint_rates_, h, Sum(workers_, [i = h](const auto& c) -> const Counter& { return c.endpoints[i].exchanges_total; }));
   }
@@ -127,6 +135,9 @@ void Collector::Tick() {
 
 std::string Collector::NotReadyReason() const {
   if (stopping_) return "stopping: no new connections are taken";
+  if (applier_.leaving()) {
+    return "finishing: " + std::to_string(SessionsOpen()) + " sessions are open, a successor takes new ones";
+  }
   const Applied& applied = applier_.applied();
   if (applied.snapshot != nullptr) return "";
   if (!applied.refusal.empty()) return "no snapshot could be taken: " + applied.refusal;
@@ -144,7 +155,10 @@ StatsModel Collector::Collect() const {
   model.started_at = std::chrono::system_clock::to_time_t(started_at_);
   model.not_ready_reason = NotReadyReason();
   model.ready = model.not_ready_reason.empty();
+  model.leaving = applier_.leaving();
+  model.sessions_open = SessionsOpen();
   model.feed = CollectFeed();
+  if (feed_ != nullptr) model.catalog = CatalogFrom(feed_->status(), std::chrono::system_clock::now(), Clock::now());
   for (const WorkerShared* worker : workers_) model.workers.push_back(CollectWorker(worker->counters.worker));
   const Directory& directory = applier_.directory();
   if (directory.snapshot == nullptr) return model;
@@ -159,7 +173,8 @@ StatsModel Collector::Collect() const {
   for (const auto& [handle, record] : directory.endpoints) {
     const auto found = position.find(record.service);
     if (found == position.end()) continue;  // the whole service left
-    model.services[found->second].endpoints.push_back(CollectEndpoint(handle, record));
+    EndpointStats& stats = model.services[found->second].endpoints.emplace_back(CollectEndpoint(handle, record));
+    stats.in_flight_max = directory.snapshot->services[found->second].endpoint_limit.in_flight_max;
   }
   for (ServiceStats& service : model.services) {
     std::sort(service.endpoints.begin(), service.endpoints.end(), [](const auto& a, const auto& b) {
@@ -190,6 +205,34 @@ FeedStats Collector::CollectFeed() const {
   const auto age = std::chrono::system_clock::now() - applied.at;
   stats.age_ms = static_cast<uint64_t>(std::max<int64_t>(0, duration_cast<milliseconds>(age).count()));
   return stats;
+}
+
+CatalogStats CatalogFrom(const FeedStatus& feed, std::chrono::system_clock::time_point wall_now,
+                         Clock::time_point now) {
+  CatalogStats stats;
+  if (!feed.catalog) return stats;
+  const api::CatalogStatus& catalog = *feed.catalog;
+  stats.known = true;
+  stats.name = catalog.name;
+  const int64_t wall_ms = duration_cast<milliseconds>(wall_now.time_since_epoch()).count();
+  stats.age_ms = static_cast<uint64_t>(std::max<int64_t>(0, wall_ms - catalog.good_unix_ms));
+  if (!feed.connected) {
+    stats.trouble = "not known, there is no control plane";
+  } else if (now - feed.catalog_at > kCatalogSilent) {
+    stats.trouble = "not known, the control plane says nothing";
+  } else if (!catalog.ok) {
+    stats.trouble = catalog.error.empty() ? "does not answer" : catalog.error;
+  }
+  stats.up = stats.trouble.empty();
+  return stats;
+}
+
+uint64_t Collector::SessionsOpen() const {
+  return Sum(workers_, [](const CounterTable& c) -> const Counter& { return c.worker.sessions_open; });
+}
+
+uint64_t Collector::Waiting(ServiceHandle handle) const {
+  return Sum(workers_, [&](const CounterTable& c) -> const Counter& { return c.services[handle].waiting; });
 }
 
 ListenerStats Collector::CollectListener(const api::Listener& listener, ListenerHandle h) const {
@@ -228,6 +271,13 @@ ServiceStats Collector::CollectService(const api::Service& service, ServiceHandl
   stats.retries = sum(&ServiceCounters::retries_total);
   stats.failed = sum(&ServiceCounters::failed_total);
   stats.client_aborts = sum(&ServiceCounters::client_aborts_total);
+  stats.retries_denied = sum(&ServiceCounters::retries_denied_total);
+  stats.ejections_denied = sum(&ServiceCounters::ejections_denied_total);
+  stats.waiting = Waiting(h);
+  stats.waiting_max = std::max(stats.waiting, h < waiting_max_.size() ? waiting_max_[h] : 0);
+  stats.waited = sum(&ServiceCounters::waited_total);
+  stats.wait_timeouts = sum(&ServiceCounters::wait_timeouts_total);
+  stats.wait_full = sum(&ServiceCounters::wait_full_total);
   stats.responses = SumEach<6>(workers_, [&](const CounterTable& c) -> const auto& { return c.services[h].responses_total; });
   stats.latency = SumEach<kLatencyBuckets>(
       workers_, [&](const CounterTable& c) -> const auto& { return c.services[h].response_time.buckets; });
@@ -237,6 +287,19 @@ ServiceStats Collector::CollectService(const api::Service& service, ServiceHandl
     stats.rate_max = service_rates_[h].rate_max;
   }
   return stats;
+}
+
+void Collector::SetEjection(EndpointHandle h, EndpointStats& stats) const {
+  const EjectionState ejection = EjectionOf(h, workers_, MonotonicNowUs());
+  stats.ejections = ejection.times;
+  if (ejection.workers == 0 || stats.state != "ready") return;
+  stats.ejected = ejection.workers;
+  stats.ejected_ms = (ejection.remaining_us + 999) / 1000;
+  const bool everywhere = ejection.workers == workers_.size();
+  if (everywhere) stats.state = "ejected";
+  std::string reason = ejection.reason;
+  if (!everywhere) reason = absl::StrCat("kept out by ", ejection.workers, " of ", workers_.size(), " workers: ", reason);
+  stats.reason = stats.reason.empty() ? reason : absl::StrCat(reason, "; ", stats.reason);
 }
 
 EndpointStats Collector::CollectEndpoint(EndpointHandle h, const EndpointRecord& record) const {
@@ -250,6 +313,7 @@ EndpointStats Collector::CollectEndpoint(EndpointHandle h, const EndpointRecord&
   stats.weight = endpoint.weight;
   stats.state = StateName(record);
   stats.reason = endpoint.reason;
+  SetEjection(h, stats);
   const auto sum = [&](Counter EndpointCounters::*member) {
     return Sum(workers_, [&](const CounterTable& c) -> const Counter& { return c.endpoints[h].*member; });
   };

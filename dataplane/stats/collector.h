@@ -13,6 +13,10 @@
 
 namespace ringway::dp {
 
+// What the feed knows of the control plane's catalog at these two times.
+CatalogStats CatalogFrom(const FeedStatus& feed, std::chrono::system_clock::time_point wall_now,
+                         std::chrono::steady_clock::time_point now);
+
 class Collector {
  public:
   // `feed` may be null: no control plane.
@@ -31,9 +35,12 @@ class Collector {
     void Tick(uint64_t now, double seconds);
   };
   FeedStats CollectFeed() const;
+  uint64_t SessionsOpen() const;
+  uint64_t Waiting(ServiceHandle handle) const;
   ListenerStats CollectListener(const api::Listener& listener, ListenerHandle handle) const;
   ServiceStats CollectService(const api::Service& service, ServiceHandle handle) const;
   EndpointStats CollectEndpoint(EndpointHandle handle, const EndpointRecord& record) const;
+  void SetEjection(EndpointHandle handle, EndpointStats& stats) const;
 
   const std::vector<const WorkerShared*> workers_;
   const Applier& applier_;
@@ -42,6 +49,7 @@ class Collector {
   const std::chrono::system_clock::time_point started_at_ = std::chrono::system_clock::now();
   std::chrono::steady_clock::time_point ticked_ = started_;
   std::vector<Rate> listener_rates_, session_rates_, service_rates_, endpoint_rates_;
+  std::vector<uint64_t> waiting_max_;  // by service handle
   bool stopping_ = false;
 };
 

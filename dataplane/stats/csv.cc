@@ -90,7 +90,7 @@ Row Frontend(const ListenerStats& l, size_t id) {
 
 std::string ServerStatus(const EndpointStats& e) {
   if (e.state == "ready") return "UP";
-  if (e.state == "down") return "DOWN";
+  if (e.state == "down" || e.state == "ejected") return "DOWN";
   return "DRAIN";
 }
 
@@ -107,8 +107,14 @@ Row Server(const ServiceStats& s, const EndpointStats& e, size_t iid, size_t sid
   Set(row, "pid", 1);
   Set(row, "iid", iid);
   Set(row, "sid", sid);
+  // Requests wait for a service, never for one endpoint.
   Set(row, "qcur", 0);
+  Set(row, "qmax", 0);
   Set(row, "scur", e.in_flight);
+  if (e.in_flight_max != 0) Set(row, "slim", e.in_flight_max);
+  // HAProxy's "health analysis": judged by the traffic, as its `observe` does.
+  if (e.ejected != 0) row["check_status"] = "HANA";
+  Set(row, "hanafail", e.ejections);
   Set(row, "stot", e.exchanges);
   Set(row, "lbtot", e.exchanges);
   Set(row, "req_tot", e.exchanges);
@@ -136,7 +142,8 @@ Row Backend(const ServiceStats& s, size_t iid) {
   Set(row, "type", kTypeBackend);
   Set(row, "pid", 1);
   Set(row, "iid", iid);
-  Set(row, "qcur", 0);
+  Set(row, "qcur", s.waiting);
+  Set(row, "qmax", s.waiting_max);
   Set(row, "scur", s.Sum(&EndpointStats::in_flight));
   Set(row, "stot", s.requests);
   Set(row, "lbtot", s.Sum(&EndpointStats::exchanges));

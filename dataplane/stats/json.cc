@@ -31,6 +31,9 @@ json::object Endpoint(const EndpointStats& e) {
           {"weight", e.weight},
           {"state", e.state},
           {"reason", e.reason},
+          {"ejected_workers", e.ejected},
+          {"ejected_ms", e.ejected_ms},
+          {"ejections", e.ejections},
           {"in_flight", e.in_flight},
           {"upstreams_open", e.upstreams_open},
           {"upstreams_idle", e.upstreams_idle},
@@ -61,6 +64,15 @@ json::object Service(const ServiceStats& s) {
           {"in_flight", s.Sum(&EndpointStats::in_flight)},
           {"no_endpoint", s.no_endpoint},
           {"retries", s.retries},
+          {"retries_denied", s.retries_denied},
+          {"waiting", s.waiting},
+          {"waiting_max", s.waiting_max},
+          {"waited", s.waited},
+          {"wait_timeouts", s.wait_timeouts},
+          {"wait_full", s.wait_full},
+          {"ejected", s.Ejected()},
+          {"ejections", s.Sum(&EndpointStats::ejections)},
+          {"ejections_denied", s.ejections_denied},
           {"failed", s.failed},
           {"client_aborts", s.client_aborts},
           {"bytes_sent", s.Sum(&EndpointStats::bytes_sent)},
@@ -119,6 +131,11 @@ json::object Feed(const FeedStats& f) {
           {"age_ms", f.age_ms}};
 }
 
+json::value Catalog(const CatalogStats& c) {
+  if (!c.known) return nullptr;
+  return json::object{{"name", c.name}, {"up", c.up}, {"trouble", c.trouble}, {"age_ms", c.age_ms}};
+}
+
 }  // namespace
 
 std::string RenderJson(const StatsModel& model) {
@@ -132,8 +149,11 @@ std::string RenderJson(const StatsModel& model) {
                                  {"started_at", model.started_at},
                                  {"ready", model.ready},
                                  {"not_ready_reason", model.not_ready_reason},
+                                 {"leaving", model.leaving},
+                                 {"sessions_open", model.sessions_open},
                                  {"layout", View(LayoutOf(model))},
                                  {"feed", Feed(model.feed)},
+                                 {"catalog", Catalog(model.catalog)},
                                  {"listeners", std::move(listeners)},
                                  {"services", std::move(services)},
                                  {"workers", std::move(workers)}};

@@ -5,11 +5,18 @@
 
 namespace ringway::dp {
 
-uint64_t ServiceStats::Ready() const {
-  uint64_t ready = 0;
-  for (const EndpointStats& endpoint : endpoints) ready += endpoint.state == "ready" ? 1 : 0;
-  return ready;
+namespace {
+
+uint64_t CountOf(const std::vector<EndpointStats>& endpoints, const char* state) {
+  uint64_t count = 0;
+  for (const EndpointStats& endpoint : endpoints) count += endpoint.state == state ? 1 : 0;
+  return count;
 }
+
+}  // namespace
+
+uint64_t ServiceStats::Ready() const { return CountOf(endpoints, "ready"); }
+uint64_t ServiceStats::Ejected() const { return CountOf(endpoints, "ejected"); }
 
 uint64_t ServiceStats::Sum(uint64_t EndpointStats::*member) const {
   uint64_t sum = 0;

@@ -17,8 +17,14 @@ struct EndpointStats {
   std::string address;  // with port
   uint64_t generation = 0;
   uint32_t weight = 1;
-  std::string state;   // ready, draining, down; left: out of the snapshot, something still in flight
-  std::string reason;
+  // ready, draining, down; ejected: ready for the control plane, but passive health keeps it out in every worker; left: out of
+  // the snapshot, something still in flight.
+  std::string state;
+  std::string reason;  // of the state, in words
+  uint64_t ejected = 0;  // gauge: workers that keep it out; between none and all the state is ready
+  uint64_t ejected_ms = 0;  // gauge: until the last of them lets it in again
+  uint64_t ejections = 0;
+  uint64_t in_flight_max = 0;  // as configured; 0: no limit
   uint64_t in_flight = 0, upstreams_open = 0, upstreams_idle = 0;  // gauges
   uint64_t exchanges = 0, connects = 0, connect_failures = 0, reuses = 0, failures = 0;
   uint64_t response_timeouts = 0, moved = 0, bytes_sent = 0, bytes_received = 0;
@@ -31,6 +37,10 @@ struct ServiceStats {
   std::string name;
   std::string balance;
   uint64_t requests = 0, no_endpoint = 0, retries = 0, failed = 0, client_aborts = 0;
+  uint64_t retries_denied = 0, ejections_denied = 0;
+  uint64_t waiting = 0;      // gauge: requests that wait for room or for an endpoint
+  uint64_t waiting_max = 0;  // the most that were seen at a tick, once a second
+  uint64_t waited = 0, wait_timeouts = 0, wait_full = 0;
   Responses responses{};
   std::array<uint64_t, kLatencyBuckets> latency{};
   uint64_t latency_sum_us = 0;
@@ -38,6 +48,7 @@ struct ServiceStats {
   std::vector<EndpointStats> endpoints;  // sorted by id
 
   uint64_t Ready() const;
+  uint64_t Ejected() const;  // kept out by every worker
   // Sums over the endpoints.
   uint64_t Sum(uint64_t EndpointStats::*member) const;
   uint64_t LatencyCount() const;
@@ -77,6 +88,15 @@ struct FeedStats {
   uint64_t age_ms = 0;  // since the snapshot was pushed or its file written
 };
 
+// What the control plane last said of its catalog.
+struct CatalogStats {
+  bool known = false;    // false: nothing was said yet, or there is no control plane
+  bool up = false;       // the control plane is heard and says that the catalog answers
+  std::string name;      // "embedded", or the address of a Consul
+  std::string trouble;   // why not up, in words
+  uint64_t age_ms = 0;   // since the catalog was last known to answer; grows too while the control plane is not heard
+};
+
 struct StatsModel {
   std::string version;
   int64_t pid = 0;
@@ -84,7 +104,10 @@ struct StatsModel {
   int64_t started_at = 0;  // Unix seconds
   bool ready = false;
   std::string not_ready_reason;
+  bool leaving = false;  // a successor has the listening sockets, sessions that are open are finished
+  uint64_t sessions_open = 0;
   FeedStats feed;
+  CatalogStats catalog;
   std::vector<ListenerStats> listeners;
   std::vector<ServiceStats> services;
   std::vector<WorkerStats> workers;

@@ -64,17 +64,39 @@ std::string Badge(std::string_view kind, const std::string& text) {
 
 std::string_view StateKind(const std::string& state) {
   if (state == "ready") return "good";
-  return state == "down" ? "bad" : "warn";
+  return state == "down" || state == "ejected" ? "bad" : "warn";
+}
+
+std::string Readiness(const StatsModel& m) {
+  if (m.ready) return Badge("good", "ready");
+  if (!m.leaving) return Badge("bad", m.not_ready_reason);
+  return absl::StrCat("<span class=\"state warn\">finishing: ", Live("span", "sessions_open", 'n', Grouped(m.sessions_open)),
+                      " sessions</span> <span class=\"dim\">a successor takes new ones</span>");
+}
+
+// In words and colour when something is wrong; one quiet line when not.
+std::string CatalogLine(const StatsModel& m) {
+  const CatalogStats& c = m.catalog;
+  if (!m.feed.used) return "";
+  if (!c.known) return "<p class=\"dim\">Catalog: nothing was said of it yet.</p>";
+  const std::string age = Live("span", "catalog/age_ms", 'd', Duration(c.age_ms));
+  if (c.up) {
+    return absl::StrCat("<p>Catalog ", Badge("good", "answers"), " <span class=\"dim\">", HtmlEscaped(c.name),
+                        " &middot; last known good ", age, " ago</span></p>");
+  }
+  return absl::StrCat("<p class=\"alarm\"><b>Catalog ", HtmlEscaped(c.name), ": ", HtmlEscaped(c.trouble),
+                      "</b><br>Last known good ", age,
+                      " ago. Requests are served with the endpoints that were known; changes since then are not seen.</p>");
 }
 
 std::string Header(const StatsModel& m) {
   return absl::StrCat(
       "<header><h1>Ringway</h1> <span class=\"dim\">", HtmlEscaped(m.version), " &middot; pid ", m.pid, "</span> ",
-      m.ready ? Badge("good", "ready") : Badge("bad", m.not_ready_reason),
-      " <span class=\"dim\">up ", Live("span", "uptime_ms", 'd', Duration(m.uptime_ms)),
+      Readiness(m), " <span class=\"dim\">up ", Live("span", "uptime_ms", 'd', Duration(m.uptime_ms)),
       " &middot; <a href=\"/haproxy_stats;csv\">CSV</a> &middot; <a href=\"/metrics\">Prometheus</a> &middot; "
       "<a href=\"/stats.json\">JSON</a></span>"
-      "<p id=\"lost\" class=\"state bad\">No answer: these numbers are old.</p></header>");
+      "<p id=\"lost\" class=\"state bad\">No answer: these numbers are old.</p>",
+      CatalogLine(m), "</header>");
 }
 
 std::string FeedSection(const FeedStats& f) {
@@ -129,16 +151,25 @@ std::string ListenerSection(const StatsModel& m) {
   return out + kTableEnd + "</section>";
 }
 
+std::string StateCells(const EndpointStats& e, const std::string& k) {
+  const bool in_part = e.ejected != 0 && e.state == "ready";
+  std::string out = absl::StrCat("<td class=\"text\">", Badge(in_part ? "warn" : StateKind(e.state), in_part ? "ejected in part" : e.state),
+                                 "</td><td class=\"reason\">", HtmlEscaped(e.reason));
+  if (e.ejected != 0) out += "; back in " + Live("span", k + "ejected_ms", 'd', Duration(e.ejected_ms));
+  return out + "</td>";
+}
+
 std::string EndpointRow(const EndpointStats& e, const std::string& k) {
-  std::string out = absl::StrCat("<tr><td title=\"generation ", e.generation, "\">", HtmlEscaped(e.id), "</td><td class=\"text\">",
-                                 HtmlEscaped(e.address), "</td><td class=\"text\">",
-                                 Badge(StateKind(e.state), e.state), "</td><td class=\"reason\">", HtmlEscaped(e.reason),
-                                 "</td>");
+  const std::string_view kind = e.ejected != 0 ? "out" : e.state == "ready" ? "" : e.state == "down" ? "out" : "fading";
+  std::string out = absl::StrCat("<tr class=\"", std::string(kind), "\"><td title=\"generation ", e.generation, "\">",
+                                 HtmlEscaped(e.id), "</td><td class=\"text\">", HtmlEscaped(e.address), "</td>");
+  out += StateCells(e, k);
   out += Number(k + "weight", e.weight) + Number(k + "in_flight", e.in_flight) + Number(k + "exchanges", e.exchanges) +
          Number(k + "rate", e.rate) + Size(k + "bytes_sent", e.bytes_sent) + Size(k + "bytes_received", e.bytes_received) +
          ClassCells(k.substr(0, k.size() - 1), e.responses) + Number(k + "connect_failures", e.connect_failures) +
          Number(k + "failures", e.failures) + Number(k + "response_timeouts", e.response_timeouts) +
-         Number(k + "moved", e.moved) + Time(k + "response_time_ms", static_cast<double>(e.response_time_us_ewma) / 1000) +
+         Number(k + "moved", e.moved) + Number(k + "ejections", e.ejections) +
+         Time(k + "response_time_ms", static_cast<double>(e.response_time_us_ewma) / 1000) +
          Number(k + "upstreams_open", e.upstreams_open) + Number(k + "upstreams_idle", e.upstreams_idle);
   return out + "</tr>";
 }
@@ -160,11 +191,16 @@ std::string ServiceSection(const ServiceStats& s, size_t index) {
          number("in flight", "in_flight", s.Sum(&EndpointStats::in_flight)) + time("mean", "latency_mean_ms", s.LatencyMeanMs()) +
          time("p50", "latency_p50_ms", s.LatencyQuantileMs(0.5)) + time("p99", "latency_p99_ms", s.LatencyQuantileMs(0.99)) +
          number("5xx", "responses/5xx", s.responses[5]) + number("failed", "failed", s.failed) +
-         number("no endpoint", "no_endpoint", s.no_endpoint) + number("retries", "retries", s.retries) +
-         number("client aborts", "client_aborts", s.client_aborts) + "</div>";
+         number("client aborts", "client_aborts", s.client_aborts) + "</div><div class=\"facts\">" +
+         number("waiting", "waiting", s.waiting) + number("max waiting", "waiting_max", s.waiting_max) +
+         number("had to wait", "waited", s.waited) + number("waited in vain", "wait_timeouts", s.wait_timeouts) +
+         number("queue full", "wait_full", s.wait_full) + number("no endpoint", "no_endpoint", s.no_endpoint) +
+         number("retries", "retries", s.retries) + number("retries over budget", "retries_denied", s.retries_denied) +
+         number("ejections", "ejections", s.Sum(&EndpointStats::ejections)) +
+         number("ejections over the cap", "ejections_denied", s.ejections_denied) + "</div>";
   if (s.endpoints.empty()) return out + "<p class=\"dim\">no endpoints: nobody can be served</p></section>";
   out += HeadRow({"endpoint", ".address", ".state", ".reason", "weight", "in flight", "exchanges", "req/s", "sent", "received", "2xx", "3xx",
-                  "4xx", "5xx", "connect failed", "failed", "timed out", "moved on", "response", "conns", "idle"});
+                  "4xx", "5xx", "connect failed", "failed", "timed out", "moved on", "ejections", "response", "conns", "idle"});
   for (size_t i = 0; i < s.endpoints.size(); ++i) {
     out += EndpointRow(s.endpoints[i], absl::StrCat(k, "endpoints/", i, "/"));
   }
@@ -229,16 +265,19 @@ std::string LayoutOf(const StatsModel& m) {
     for (const char c : text) hash = (hash ^ static_cast<unsigned char>(c)) * 1099511628211u;
     hash = (hash ^ 0xff) * 1099511628211u;
   };
-  add(m.not_ready_reason);
+  add(m.leaving ? "leaving" : m.not_ready_reason);
   add(m.feed.connected ? "connected" : "");
   add(m.feed.source);
   add(m.feed.refusal);
+  add(m.catalog.known ? m.catalog.up ? "up" : "not up" : "");
+  add(m.catalog.name), add(m.catalog.trouble);
   add(absl::StrCat(m.workers.size(), " ", m.pid));
   for (const ListenerStats& l : m.listeners) add(l.name), add(l.bind), add(l.protocol);
   for (const ServiceStats& s : m.services) {
     add(s.name), add(s.balance);
     for (const EndpointStats& e : s.endpoints) {
-      add(e.id), add(e.address), add(e.state), add(e.reason), add(absl::StrCat(e.generation));
+      add(e.id), add(e.address), add(e.state), add(e.reason);
+      add(absl::StrCat(e.generation, " ", e.ejected));
     }
     add("end");
   }

@@ -23,6 +23,10 @@ th,td{padding:3px 6px;text-align:right;white-space:nowrap;border-top:1px solid v
 thead th{border-top:0;color:var(--dim);font-weight:600;font-size:11px}
 th:first-child,td:first-child,.text{text-align:left}
 td.reason{white-space:normal;max-width:26em;text-align:left;color:var(--dim);font-size:12px}
+tr.out td{background:var(--badbg)}tr.fading td{background:var(--warnbg)}
+tr.out td.reason,tr.fading td.reason{color:inherit}
+header p{margin:8px 0 0}
+.alarm{color:var(--bad);background:var(--badbg);border:1px solid var(--bad);border-radius:8px;padding:8px 12px}
 .facts{display:flex;flex-wrap:wrap;gap:6px 26px;margin:0 0 10px}
 .facts div span{display:block;color:var(--dim);font-size:12px}
 .facts div b{font-variant-numeric:tabular-nums;font-weight:600}

@@ -54,6 +54,8 @@ void Process(Writer& w, const StatsModel& m) {
   w.Sample("", static_cast<uint64_t>(m.started_at));
   w.Family("ready", "gauge", "1 while requests are served.");
   w.Sample("", m.ready ? 1 : 0);
+  w.Family("leaving", "gauge", "1 while a successor has the listening sockets and open sessions are finished.");
+  w.Sample("", m.leaving ? 1 : 0);
   w.Family("workers", "gauge", "Worker threads.");
   w.Sample("", m.workers.size());
 }
@@ -73,6 +75,15 @@ void Feed(Writer& w, const FeedStats& f) {
   w.Sample("", f.applied);
   w.Family("feed_refused_total", "counter", "Snapshots and deltas refused.");
   w.Sample("", f.refused);
+}
+
+// Absent until the control plane has spoken of it: 0 would say that all is well.
+void Catalog(Writer& w, const CatalogStats& c) {
+  if (!c.known) return;
+  w.Family("catalog_up", "gauge", "1 while the control plane is heard and says that its catalog answers.");
+  w.Sample("", c.up ? 1 : 0);
+  w.Family("catalog_age_seconds", "gauge", "Since the catalog was last known to answer; grows too while the control plane is not heard.");
+  w.Sample("", Seconds(static_cast<double>(c.age_ms) / 1000));
 }
 
 template <typename Items>
@@ -137,12 +148,18 @@ void Services(Writer& w, const std::vector<ServiceStats>& services) {
   group("service_requests_total", "counter", "Requests, or TCP sessions, routed to the service.", &S::requests);
   group("service_no_endpoint_total", "counter", "Answered 503 because no endpoint was ready.", &S::no_endpoint);
   group("service_retries_total", "counter", "Attempts on a further endpoint.", &S::retries);
+  group("service_retries_denied_total", "counter", "Attempts not made because the retry budget was spent.", &S::retries_denied);
+  group("service_waiting", "gauge", "Requests that wait for room at an endpoint, or for an endpoint.", &S::waiting);
+  group("service_waited_total", "counter", "Requests that had to wait, however it ended.", &S::waited);
+  group("service_wait_timeouts_total", "counter", "Of these, answered 503 when their time was over.", &S::wait_timeouts);
+  group("service_wait_full_total", "counter", "Answered 503 at once because as many waited already as may.", &S::wait_full);
+  group("service_ejections_denied_total", "counter", "Endpoints not ejected because too many were out already.", &S::ejections_denied);
   group("service_failed_total", "counter", "Answered 502 or 504, or cut off.", &S::failed);
   group("service_client_aborts_total", "counter", "Clients that went away during an exchange.", &S::client_aborts);
   group.Each("service_responses_total", "Responses as clients saw them.", "class", &S::responses, kClasses);
   w.Family("service_endpoints", "gauge", "Endpoints by state.");
   for (const S& s : services) {
-    for (const char* state : {"ready", "draining", "down", "left"}) {
+    for (const char* state : {"ready", "ejected", "draining", "down", "left"}) {
       uint64_t count = 0;
       for (const EndpointStats& e : s.endpoints) count += e.state == state ? 1 : 0;
       w.Sample(absl::StrCat(Label("service", s.name), ",", Label("state", state)), count);
@@ -170,6 +187,8 @@ void Endpoints(Writer& w, const std::vector<ServiceStats>& services) {
                               }};
   group("endpoint_ready", "gauge", "1 while it may get new requests.", &E::ready);
   group("endpoint_weight", "gauge", "Weight.", &E::weight);
+  group("endpoint_ejected", "gauge", "Workers that keep it out because of what they saw of it; 0: none.", &E::ejected);
+  group("endpoint_ejections_total", "counter", "Ejections by passive health, each worker's counted.", &E::ejections);
   group("endpoint_in_flight", "gauge", "Exchanges bound to it now.", &E::in_flight);
   group("endpoint_upstreams_open", "gauge", "Connections to it, connecting and idle ones included.", &E::upstreams_open);
   group("endpoint_upstreams_idle", "gauge", "Pooled connections to it.", &E::upstreams_idle);
@@ -216,6 +235,7 @@ std::string RenderPrometheus(const StatsModel& model) {
   Writer w;
   Process(w, model);
   Feed(w, model.feed);
+  Catalog(w, model.catalog);
   Listeners(w, model.listeners);
   Services(w, model.services);
   Endpoints(w, model.services);

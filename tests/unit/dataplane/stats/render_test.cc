@@ -44,7 +44,7 @@ std::vector<std::vector<std::string>> ParseCsv(const std::string& text) {
 
 TEST(RenderCsv, EveryRowHasEveryColumnAndScrapersFindTheirs) {
   const auto rows = ParseCsv(RenderCsv(SampleModel()));
-  ASSERT_EQ(rows.size(), 5u);  // header, FRONTEND, two servers, BACKEND
+  ASSERT_EQ(rows.size(), 6u);  // header, FRONTEND, three servers, BACKEND
   EXPECT_EQ(rows[0][0], "# pxname");
   std::map<std::string, size_t> column;
   for (size_t i = 0; i < rows[0].size(); ++i) column[rows[0][i]] = i;
@@ -64,9 +64,23 @@ TEST(RenderCsv, EveryRowHasEveryColumnAndScrapersFindTheirs) {
   EXPECT_EQ(rows[2][column.at("stot")], "1234567");
   EXPECT_EQ(rows[2][column.at("econ")], "5");
   EXPECT_EQ(rows[3][column.at("status")], "DOWN");
-  EXPECT_EQ(rows[4][1], "BACKEND");
-  EXPECT_EQ(rows[4][column.at("act")], "1");
-  EXPECT_EQ(rows[4][column.at("type")], "1");
+  EXPECT_EQ(rows[5][1], "BACKEND");
+  EXPECT_EQ(rows[5][column.at("act")], "1");
+  EXPECT_EQ(rows[5][column.at("type")], "1");
+  // Ejected: down by what was seen of it.
+  EXPECT_EQ(rows[4][column.at("status")], "DOWN");
+  EXPECT_EQ(rows[4][column.at("act")], "0");
+  EXPECT_EQ(rows[4][column.at("check_status")], "HANA");
+  EXPECT_EQ(rows[4][column.at("last_chk")], "connections fail");
+  EXPECT_EQ(rows[4][column.at("hanafail")], "6");
+  EXPECT_EQ(rows[2][column.at("check_status")], "");
+  EXPECT_EQ(rows[2][column.at("slim")], "30");
+  EXPECT_EQ(rows[3][column.at("slim")], "");
+  // Requests that wait stand in the service's queue.
+  EXPECT_EQ(column.at("qcur"), 2u);
+  EXPECT_EQ(column.at("qmax"), 3u);
+  EXPECT_EQ(rows[5][column.at("qcur")], "11");
+  EXPECT_EQ(rows[5][column.at("qmax")], "12");
 }
 
 TEST(RenderPrometheus, FamiliesAreWellFormedAndDeclaredOnce) {
@@ -93,6 +107,30 @@ TEST(RenderPrometheus, FamiliesAreWellFormedAndDeclaredOnce) {
   EXPECT_THAT(text, HasSubstr("ringway_worker_limits_total{worker=\"1\",limit=\"open_files\"} 4\n"));
 }
 
+TEST(RenderPrometheus, WhatHappensInBadTimes) {
+  const std::string text = RenderPrometheus(SampleModel());
+  for (const char* line : {"ringway_service_waiting{service=\"web\"} 11\n", "ringway_service_waited_total{service=\"web\"} 13\n",
+                           "ringway_service_wait_timeouts_total{service=\"web\"} 14\n",
+                           "ringway_service_wait_full_total{service=\"web\"} 15\n",
+                           "ringway_service_retries_denied_total{service=\"web\"} 16\n",
+                           "ringway_service_ejections_denied_total{service=\"web\"} 17\n",
+                           "ringway_service_endpoints{service=\"web\",state=\"ejected\"} 1\n",
+                           "ringway_service_endpoints{service=\"web\",state=\"ready\"} 1\n",
+                           "ringway_endpoint_ejected{service=\"web\",endpoint=\"n/ejected\",address=\"127.0.0.1:82\",generation=\"0\"} 2\n",
+                           "ringway_endpoint_ejections_total{service=\"web\",endpoint=\"n/ejected\",address=\"127.0.0.1:82\",generation=\"0\"} 6\n",
+                           "ringway_endpoint_ready{service=\"web\",endpoint=\"n/ejected\",address=\"127.0.0.1:82\",generation=\"0\"} 0\n",
+                           "ringway_leaving 0\n", "ringway_catalog_up 1\n", "ringway_catalog_age_seconds 1.5\n"}) {
+    EXPECT_THAT(text, HasSubstr(line));
+  }
+}
+
+TEST(RenderPrometheus, ACatalogOfWhichNothingIsKnownHasNoAge) {
+  StatsModel model = SampleModel();
+  model.catalog = {};
+  EXPECT_THAT(RenderPrometheus(model), Not(HasSubstr("catalog_")));
+  EXPECT_THAT(RenderJson(model), HasSubstr("\"catalog\":null"));
+}
+
 TEST(RenderPrometheus, HistogramIsCumulativeAndInSeconds) {
   const std::string text = RenderPrometheus(SampleModel());
   EXPECT_THAT(text, HasSubstr("ringway_service_response_time_seconds_bucket{service=\"web\",le=\"0.001024\"} 0\n"));
@@ -108,8 +146,37 @@ TEST(RenderPage, NothingFromOutsideBecomesMarkup) {
   EXPECT_THAT(page, Not(HasSubstr("<script>alert")));
   EXPECT_THAT(page, HasSubstr("&lt;script&gt;alert(1)&lt;/script&gt;"));
   EXPECT_THAT(page, HasSubstr("a&lt;b&gt;&amp;&quot;&#39;\\,"));
-  EXPECT_THAT(page, HasSubstr("1 of 2 ready"));
+  EXPECT_THAT(page, HasSubstr("1 of 3 ready"));
   EXPECT_THAT(page, StartsWith("<!DOCTYPE html>"));
+}
+
+TEST(RenderPage, AnEjectedEndpointStandsOutWithReasonAndTime) {
+  StatsModel model = SampleModel();
+  EXPECT_THAT(RenderPage(model), HasSubstr("<span class=\"state bad\">ejected</span></td><td class=\"reason\">connections fail; back in "
+                                           "<span data-k=\"services/0/endpoints/2/ejected_ms\" data-f=\"d\">1 min 5 s</span>"));
+  model.services[0].endpoints[2].state = "ready";
+  EXPECT_THAT(RenderPage(model), HasSubstr("<span class=\"state warn\">ejected in part</span>"));
+}
+
+TEST(RenderPage, TheCatalogIsLoudOnlyWhenSomethingIsWrong) {
+  StatsModel model = SampleModel();
+  EXPECT_THAT(RenderPage(model), HasSubstr("Catalog <span class=\"state good\">answers</span>"));
+  EXPECT_THAT(RenderPage(model), Not(HasSubstr("class=\"alarm\"")));
+  model.catalog.up = false;
+  model.catalog.trouble = "connection refused";
+  EXPECT_THAT(RenderPage(model), HasSubstr("<p class=\"alarm\"><b>Catalog http://consul:8500: connection refused</b>"));
+  model.catalog = {};
+  EXPECT_THAT(RenderPage(model), HasSubstr("nothing was said of it yet"));
+  model.feed.used = false;
+  EXPECT_THAT(RenderPage(model), Not(HasSubstr("Catalog")));
+}
+
+TEST(RenderPage, OneThatLeavesSaysHowManySessionsItFinishes) {
+  StatsModel model = SampleModel();
+  model.leaving = true;
+  model.ready = false;
+  model.sessions_open = 1234;
+  EXPECT_THAT(RenderPage(model), HasSubstr("finishing: <span data-k=\"sessions_open\" data-f=\"n\">1 234</span> sessions"));
 }
 
 TEST(RenderPage, EveryNumberNamesAPlaceThatTheJsonHas) {
@@ -135,6 +202,16 @@ TEST(Layout, ChangesWithRowsAndStatesNotWithNumbers) {
   StatsModel other = model;
   other.services[0].endpoints[1].state = "ready";
   EXPECT_NE(LayoutOf(other), before);
+  other = model;
+  other.catalog.up = false;
+  EXPECT_NE(LayoutOf(other), before);
+  other = model;
+  other.services[0].endpoints[2].ejected = 1;
+  EXPECT_NE(LayoutOf(other), before);
+  other.services[0].endpoints[2].ejected = 2;
+  other.services[0].endpoints[2].ejected_ms = 1;
+  other.catalog.age_ms = 1;
+  EXPECT_EQ(LayoutOf(other), before);
   other = model;
   other.services[0].endpoints.pop_back();
   EXPECT_NE(LayoutOf(other), before);

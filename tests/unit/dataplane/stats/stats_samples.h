@@ -16,18 +16,34 @@ inline StatsModel SampleModel() {
   endpoint.exchanges = 1234567;
   endpoint.bytes_received = 3 << 20;
   endpoint.connect_failures = 5;
+  endpoint.in_flight_max = 30;
   EndpointStats down;
   down.id = "n/down";
   down.address = "127.0.0.1:81";
   down.state = "down";
+  EndpointStats ejected;
+  ejected.id = "n/ejected";
+  ejected.address = "127.0.0.1:82";
+  ejected.state = "ejected";
+  ejected.reason = "connections fail";
+  ejected.ejected = 2;
+  ejected.ejected_ms = 65000;
+  ejected.ejections = 6;
   ServiceStats service;
   service.name = "web";
   service.balance = "round_robin";
   service.requests = 99;
+  service.waiting = 11;
+  service.waiting_max = 12;
+  service.waited = 13;
+  service.wait_timeouts = 14;
+  service.wait_full = 15;
+  service.retries_denied = 16;
+  service.ejections_denied = 17;
   service.latency[10] = 90;  // 1.024 to 2.048 ms
   service.latency[20] = 10;  // 1.05 to 2.1 s
   service.latency_sum_us = 100 * 2000;
-  service.endpoints = {endpoint, down};
+  service.endpoints = {endpoint, down, ejected};
   ListenerStats listener;
   listener.name = kNasty;
   listener.bind = "0.0.0.0:80";
@@ -41,6 +57,9 @@ inline StatsModel SampleModel() {
   model.services = {service};
   model.workers.resize(2);
   model.workers[1].limits[2] = 4;
+  model.feed.used = true;
+  model.feed.connected = true;
+  model.catalog = {true, true, "http://consul:8500", "", 1500};
   return model;
 }
 
