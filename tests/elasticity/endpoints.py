@@ -49,52 +49,33 @@ SetEnv RINGWAY_DEMO_INSTANCE {name}
 """
 
 
-class Apache:
-    """One container's inside: the sidecar, and Apache under it."""
+class Endpoint:
+    """One container's inside: the sidecar, and a server under it. A subclass says which."""
 
-    def __init__(self, world, name, address, port, keepalive_timeout=5, start_servers=6, sidecar_options=(), namespace=None):
+    def __init__(self, world, name, address, port, server, sidecar_options=(), namespace=None, environment=None):
         self.name, self.address, self.port = name, address, port
         self.dir = os.path.join(world.folder, name)
         os.makedirs(os.path.join(self.dir, "consul.d"))
-        os.makedirs(os.path.join(self.dir, "tmp"))
-        os.chmod(os.path.join(self.dir, "tmp"), 0o1777)  # PHP keeps long request bodies in files, as Apache's user
-        user = "User www-data\nGroup www-data" if os.geteuid() == 0 else ""
-        with open(os.path.join(self.dir, "apache.conf"), "w") as out:
-            out.write(APACHE_CONF.format(dir=self.dir, name=name, address=address, port=port, user=user, modules=paths.APACHE_MODULES,
-                                         php=paths.php_module(), keepalive_timeout=keepalive_timeout, start_servers=start_servers, html=world.html))
+        self.acted_log = os.path.join(self.dir, "acted.log")
         with open(os.path.join(self.dir, "consul.d", "web.json"), "w") as out:
             json.dump({"service": {"name": world.service, "address": address, "port": port,
-                                   "checks": [{"name": "Apache answers", "http": f"http://{address}:{port}/", "interval": "2s",
+                                   "checks": [{"name": "it answers", "http": f"http://{address}:{port}/", "interval": "2s",
                                                "timeout": "2s", "failures_before_critical": 3}]},
                        "leave_on_terminate": True}, out)
-        self.acted_log = os.path.join(self.dir, "acted.log")
         prefix = ("ip", "netns", "exec", namespace.name) if namespace else ()
-        url = world.catalog_url if namespace is None else namespace.catalog_url
-        self.sidecar = Process("sidecar", [paths.program("ringway-sidecar"), "-config-dir", os.path.join(self.dir, "consul.d"), *sidecar_options, "--",
-                                           paths.apache(), "-DFOREGROUND", "-f", os.path.join(self.dir, "apache.conf")], self.dir,
-                               {"RINGWAY_CATALOG": url, "RINGWAY_INSTANCE": name, "TMPDIR": os.path.join(self.dir, "tmp")}, prefix)
+        url = namespace.catalog_url if namespace else world.catalog_url
+        self.sidecar = Process("sidecar", [paths.program("ringway-sidecar"), "-config-dir", os.path.join(self.dir, "consul.d"), *sidecar_options,
+                                           "--", *server], self.dir,
+                               {"RINGWAY_CATALOG": url, "RINGWAY_INSTANCE": name, **(environment or {})}, prefix)
 
     def start(self):
         self.sidecar.start()
         return self
 
-    def apache_pids(self):
-        """The master first, then its workers."""
-        below = self.sidecar.tree()[1:]
-        try:
-            with open(os.path.join(self.dir, "apache.pid")) as file:
-                master = int(file.read())
-        except (OSError, ValueError):
-            return below
-        return [master] + [pid for pid in children_of(master) if pid != master]
-
     def kill_all(self):
-        """Sidecar and Apache at once, as when the container is killed."""
+        """Sidecar and server at once, as when the container is killed."""
         send(self.sidecar.tree(), signal.SIGKILL)
         self.sidecar.process.wait()
-
-    def kill_apache(self):
-        send(self.apache_pids(), signal.SIGKILL)
 
     def kill_sidecar(self):
         self.sidecar.kill()
@@ -109,33 +90,65 @@ class Apache:
         self.sidecar.ask_to_stop()
 
     def stop(self):
-        """SIGTERM, as `docker stop`: drain, then Apache, then deregister. It must end with 0."""
+        """SIGTERM, as `docker stop`: drain, then the server, then deregister. It must end with 0."""
         status = self.sidecar.stop()
         if status != 0:
             raise rw.GaveUp(f"{self.name} ended with {status}:\n{self.sidecar.last_words()}")
 
     def end(self):
-        pids = []
-        if self.sidecar.alive():
-            pids = self.sidecar.tree()
-        elif os.path.exists(os.path.join(self.dir, "apache.pid")):
-            pids = self._orphans()
-        send(pids, signal.SIGCONT)
-        send(pids, signal.SIGKILL)
-        if self.sidecar.process:
-            self.sidecar.process.wait()
+        self.sidecar.end()
 
-    def _orphans(self):
-        """Apache's processes when the sidecar has gone before them: only if the number is still that Apache."""
-        found = []
-        for pid in self.apache_pids():
-            try:
-                with open(f"/proc/{pid}/cmdline") as file:
-                    if self.dir in file.read():
-                        found.append(pid)
-            except OSError:
-                pass
-        return found
+
+class Origin(Endpoint):
+    """ringway-origin under a sidecar: starts in milliseconds."""
+
+    def __init__(self, world, name, address, port, **options):
+        server = [paths.program("ringway-origin"), "--address", address, "--port", str(port),
+                  "--log", os.path.join(world.folder, name, "acted.log")]
+        super().__init__(world, name, address, port, server, **options)
+
+
+class Apache(Endpoint):
+    """A real Apache with PHP under a sidecar."""
+
+    def __init__(self, world, name, address, port, keepalive_timeout=5, start_servers=6, **options):
+        folder = os.path.join(world.folder, name)
+        self.conf = os.path.join(folder, "apache.conf")
+        scratch = os.path.join(folder, "tmp")  # PHP keeps long request bodies in files, as Apache's user
+        super().__init__(world, name, address, port, [paths.apache(), "-DFOREGROUND", "-f", self.conf],
+                         environment={"TMPDIR": scratch}, **options)
+        os.makedirs(scratch)
+        os.chmod(scratch, 0o1777)
+        user = "User www-data\nGroup www-data" if os.geteuid() == 0 else ""
+        with open(self.conf, "w") as out:
+            out.write(APACHE_CONF.format(dir=self.dir, name=name, address=address, port=port, user=user, modules=paths.APACHE_MODULES,
+                                         php=paths.php_module(), keepalive_timeout=keepalive_timeout, start_servers=start_servers,
+                                         html=world.html))
+
+    def pids(self):
+        """Apache's processes, the master first."""
+        try:
+            with open(os.path.join(self.dir, "apache.pid")) as file:
+                return [pid for pid in children_of(int(file.read())) if self._ours(pid)]
+        except (OSError, ValueError):
+            return []
+
+    def kill_apache(self):
+        send(self.pids(), signal.SIGKILL)
+
+    def end(self):
+        left = self.pids()  # also when the sidecar has gone before them
+        super().end()
+        send(left, signal.SIGCONT)
+        send([pid for pid in left if self._ours(pid)], signal.SIGKILL)
+
+    def _ours(self, pid):
+        """Still this Apache, not another process that got its number."""
+        try:
+            with open(f"/proc/{pid}/cmdline") as file:
+                return self.conf in file.read()
+        except OSError:
+            return False
 
 
 class Light:

@@ -11,7 +11,7 @@ import time
 import paths
 import ringway_client as rw
 from catalogs import Api
-from endpoints import Apache, Light, acted_twice
+from endpoints import Apache, Light, Origin, acted_twice
 from judge import failures, judge, latencies_ms, read_records
 from processes import Process
 
@@ -96,12 +96,19 @@ class World:
         first, second, third = self.network.rsplit(".", 2)
         return f"{first}.{second}.{(int(third) + number // 250) % 256}.{number % 250 + 1}"
 
-    def apache(self, at=None, **options):
-        """One more, not yet started; `at` is (address, port), else it gets some of its own."""
+    def apache(self, **options):
+        """One more, not yet started."""
+        return self.endpoint(Apache, **options)
+
+    def origin(self, **options):
+        return self.endpoint(Origin, **options)
+
+    def endpoint(self, kind, at=None, **options):
+        """`at` is (address, port), else it gets some of its own."""
         number = len(self.endpoints) + 1
         address = at[0] if at else options["namespace"].address if options.get("namespace") else self.address(number)
         port = at[1] if at else rw.free_port(address) if not options.get("namespace") else 80
-        endpoint = Apache(self, f"{self.service}-{number}", address, port, **options)
+        endpoint = kind(self, f"{self.service}-{number}", address, port, **options)
         self.endpoints.append(endpoint)
         return endpoint
 
@@ -150,7 +157,7 @@ class World:
         return []
 
     def wait_ready(self, count, timeout=30):
-        rw.wait_until(lambda: len(self.ready()) == count, timeout, lambda_text(lambda: f"{count} ready endpoints, there are {self.states()}"))
+        rw.wait_until(lambda: len(self.ready()) == count, timeout, Late(lambda: f"{count} ready endpoints, there are {self.states()}"))
 
     def wait_out(self, endpoint, timeout=30):
         """Until the endpoint is not ready; the moment."""
@@ -196,7 +203,9 @@ class World:
         return requests, problems
 
 
-class lambda_text:  # a message made when it is needed
+class Late:
+    """Words that are made when they are needed."""
+
     def __init__(self, make):
         self.make = make
 
