@@ -124,8 +124,7 @@ absl::StatusOr<std::vector<MapBuilder::Opened>> MapBuilder::OpenNewListeners(
 absl::StatusOr<std::vector<UniqueFd>> MapBuilder::SocketsFor(const api::Listener& listener, const std::string& identity) {
   const auto inherited = inherited_.find(identity);
   if (inherited != inherited_.end()) return InheritedSockets(std::exchange(inherited->second, {}), listener);
-  if (opening_ == Opening::kRefused) return absl::UnavailableError("not opened while another process takes the listeners over");
-  if (opening_ == Opening::kWithoutSockets) return std::vector<UniqueFd>(workers_.size());
+  if (held_) return absl::UnavailableError("not opened while another process takes the listeners over");
   const IpAddress address = *ParseBind(listener.bind);
   const bool shared = !ListensAt(address) && OthersListen(address);
   absl::StatusOr<std::vector<UniqueFd>> sockets = OpenListenerSockets(address, static_cast<uint32_t>(workers_.size()));
@@ -238,10 +237,9 @@ void MapBuilder::CommitListeners(const api::Snapshot& snapshot, std::vector<Open
     } else {
       for (UniqueFd& fd : fresh->sockets) entry.sockets.push_back(fd.Release());
       if (!entry.sockets.empty() && entry.sockets[0] >= 0) entry.address = LocalAddress(entry.sockets[0]);
-      if (opening_ != Opening::kWithoutSockets) {
-        spdlog::info("listener {} ({}) takes connections at {}", listener.name,
-                     listener.protocol == api::Protocol::kTcp ? "tcp" : "http", SpellAddress(entry.address));
-      }
+      spdlog::info("listener {} ({}) takes connections at {}", listener.name,
+                   listener.protocol == api::Protocol::kTcp ? "tcp" : "http",
+                   SpellAddress(entry.address));
     }
     directory_.listeners[listener.name] = handle;
     Place(current_.listeners, handle, std::move(entry));

@@ -18,10 +18,6 @@
 
 namespace ringway::dp {
 
-// What becomes of a listener that is new. At a handover its socket must not be opened behind the successor's back, and a
-// dataplane that has handed over has none.
-enum class Opening : uint8_t { kYes, kRefused, kWithoutSockets };
-
 class MapBuilder {
  public:
   explicit MapBuilder(std::vector<WorkerShared*> workers);
@@ -30,7 +26,8 @@ class MapBuilder {
   // is free now, a later try may succeed. The map's version is a sequence number of this process, not the snapshot's.
   absl::StatusOr<std::unique_ptr<const BackendMap>> Build(std::shared_ptr<const api::Snapshot> snapshot);
 
-  void SetOpening(Opening opening) { opening_ = opening; }
+  // While true no listener is opened (Unavailable): a successor is taking the sockets over and would not know of it.
+  void HoldListeners(bool hold) { held_ = hold; }
 
   // A listening socket from the dataplane before this one, for the listener of this identity (identity.h) and this worker: used in
   // place of a new one. An SO_REUSEPORT group loses what waits in a socket nobody accepts from, so each needs its worker.
@@ -71,7 +68,7 @@ class MapBuilder {
   HandleTable listener_handles_{kListenersMax};
   Directory directory_;
   BackendMap current_;
-  Opening opening_ = Opening::kYes;
+  bool held_ = false;
   std::map<std::string, std::vector<UniqueFd>> inherited_;  // by identity; index: the worker
   std::string unopened_;
 };

@@ -3,85 +3,37 @@
 
 #include <unistd.h>
 
-#include <boost/asio/as_tuple.hpp>
 #include <boost/asio/co_spawn.hpp>
-#include <boost/asio/io_context.hpp>
-#include <boost/asio/signal_set.hpp>
 #include <boost/asio/steady_timer.hpp>
-#include <boost/asio/use_awaitable.hpp>
 #include <csignal>
-#include <filesystem>
-#include <memory>
-#include <optional>
-#include <vector>
+#include <exception>
 
 #include "common/log/log.h"
-#include "dataplane/feed/applier.h"
-#include "dataplane/feed/feed_client.h"
-#include "dataplane/feed/snapshot_store.h"
 #include "dataplane/program/exit_codes.h"
-#include "dataplane/program/resources.h"
-#include "dataplane/stats/collector.h"
-#include "dataplane/stats/limit_log.h"
-#include "dataplane/stats/stats_server.h"
-#include "dataplane/uring/worker_thread.h"
+#include "dataplane/program/process.h"
 
 namespace ringway::dp {
 namespace {
 
 namespace asio = boost::asio;
-using Clock = std::chrono::steady_clock;
 
-constexpr auto kNoThrow = asio::as_tuple(asio::use_awaitable);
-constexpr std::chrono::milliseconds kStopPoll{5};
-// Beyond the workers' own limit, for one that is starved of CPU.
-constexpr std::chrono::milliseconds kStopGrace{2000};
 // Time for a control plane to push before the probes answer that there is nothing to serve.
 constexpr std::chrono::seconds kProbesAfter{2};
+constexpr std::chrono::milliseconds kTurnPoll{1};
+constexpr std::chrono::seconds kTurnTimeout{5};
+// A worker's turn may be under way when it is told something; the next one submits what came of it.
+constexpr uint64_t kTurns = 3;
 constexpr size_t kSocketPathMax = 107;  // sun_path, unix(7)
 
-class Dataplane {
- public:
-  explicit Dataplane(const DataplaneOptions& options) : options_(options) {}
-  int Run();
-
- private:
-  std::optional<int> LoadSnapshot();
-  std::optional<int> StartWorkers();
-  void WireColdSide();
-  asio::awaitable<void> Begin();
-  asio::awaitable<void> Tick();
-  asio::awaitable<void> ProbesUntilConfigured();
-  asio::awaitable<void> WaitForSignal();
-  asio::awaitable<void> StopWorkers();
-  void Spawn(asio::awaitable<void> task);
-  void EndLoop(int code);
-
-  void TellSessionsMax(uint32_t wanted);
-  std::vector<const WorkerShared*> ConstShared() const;
-
-  const DataplaneOptions options_;
-  asio::io_context io_{1};
-  int exit_code_ = kExitOk;
-  uint32_t sessions_max_ = 0;  // of the config, as last told; zero: from the limit of open files
-  std::optional<StoredSnapshot> first_;
-  std::vector<std::unique_ptr<WorkerShared>> shared_;
-  std::vector<std::unique_ptr<WorkerThread>> threads_;  // declared after what they use
-  std::unique_ptr<SnapshotStore> store_;
-  std::unique_ptr<MapBuilder> builder_;
-  std::unique_ptr<Publisher> publisher_;
-  std::unique_ptr<Applier> applier_;
-  std::unique_ptr<FeedClient> feed_;
-  std::unique_ptr<Collector> collector_;
-  std::unique_ptr<StatsServer> stats_;
-  std::unique_ptr<LimitLog> limit_log_;
-};
+}  // namespace
 
 int Dataplane::Run() {
   std::signal(SIGPIPE, SIG_IGN);
+  if (const auto code = TakeOverSockets()) return *code;
   if (const auto code = LoadSnapshot()) return *code;
   if (const auto code = StartWorkers()) return *code;
   WireColdSide();
+  if (const auto code = BecomeSuccessor()) return *code;
   Spawn(WaitForSignal());
   Spawn(Begin());
   Spawn(Tick());
@@ -98,65 +50,6 @@ int Dataplane::Run() {
   }
   threads_.clear();
   return exit_code_;
-}
-
-// What to start from: the given file, or the last good snapshot. A given file must be good, a kept one need not be there.
-std::optional<int> Dataplane::LoadSnapshot() {
-  if (!options_.snapshot_file.empty()) {
-    auto stored = ReadSnapshotFile(options_.snapshot_file);
-    if (!stored.ok()) {
-      spdlog::error("--snapshot: {}", std::string(stored.status().message()));
-      return kExitConfig;
-    }
-    first_ = *std::move(stored);
-    return std::nullopt;
-  }
-  std::error_code error;
-  std::filesystem::create_directories(options_.state_dir, error);
-  if (error || access(options_.state_dir.c_str(), W_OK | X_OK) != 0) {
-    spdlog::error("state directory {}: cannot be created or written{}{} (--state-dir, RINGWAY_STATE_DIR)",
-                  options_.state_dir, error ? ": " : "", error ? error.message() : "");
-    return kExitCannotCreate;
-  }
-  store_ = std::make_unique<SnapshotStore>(io_, options_.state_dir + "/snapshot.json");
-  auto stored = store_->Load();
-  if (stored.ok()) {
-    spdlog::info("starting from the kept snapshot, version {}", stored->snapshot->version);
-    first_ = *std::move(stored);
-  } else if (!absl::IsNotFound(stored.status())) {
-    spdlog::error("kept snapshot: {}; going on without", std::string(stored.status().message()));
-  }
-  return std::nullopt;
-}
-
-std::optional<int> Dataplane::StartWorkers() {
-  const uint64_t files = RaiseFileLimit();
-  const uint32_t workers = options_.workers != 0 ? options_.workers : UsableCpus();
-  sessions_max_ = first_ ? first_->snapshot->sessions_max : 0;
-  const SessionShare share = ShareFiles(files, workers, sessions_max_);
-  for (uint32_t i = 0; i < workers; ++i) {
-    shared_.push_back(std::make_unique<WorkerShared>());
-    WorkerThreadOptions options;
-    options.index = i;
-    options.sessions_max = share.sessions_max;
-    options.upstreams_max = share.upstreams_max;
-    auto thread = WorkerThread::Start(options, *shared_.back());
-    if (!thread.ok()) {
-      spdlog::error("worker {}: {}", i, std::string(thread.status().message()));
-      shared_.back()->stopped = true;
-      for (size_t j = 0; j < threads_.size(); ++j) {
-        shared_[j]->stop_timeout_ms = 0;
-        shared_[j]->stop = true;
-        threads_[j]->Wake();
-      }
-      threads_.clear();
-      return kExitUnavailable;
-    }
-    threads_.push_back(*std::move(thread));
-  }
-  spdlog::info("ringway-dataplane {} with {} workers, {} sessions each, {} open files", RINGWAY_VERSION, workers,
-               share.sessions_max, files);
-  return std::nullopt;
 }
 
 void Dataplane::WireColdSide() {
@@ -178,6 +71,7 @@ void Dataplane::WireColdSide() {
   applier_->OnApplied([this](const Applier::Snapshot& snapshot) {
     stats_->Configure(snapshot->stats);
     TellSessionsMax(snapshot->sessions_max);
+    if (!std::exchange(served_, true)) Spawn(TellServing());
   });
 }
 
@@ -198,15 +92,55 @@ std::vector<const WorkerShared*> Dataplane::ConstShared() const {
 // Runs what there is, then follows the control plane.
 asio::awaitable<void> Dataplane::Begin() {
   if (first_) {
-    std::string source = feed_ == nullptr ? "file" : "disk";
-    const absl::Status status = co_await applier_->Apply(first_->snapshot, std::move(source), first_->written_at);
+    // Named locals: g++ 12 miscompiles temporaries in a co_await.
+    Applier::Snapshot snapshot = first_->snapshot;
+    std::string source = first_source_;
+    const absl::Status status = co_await applier_->Apply(std::move(snapshot), std::move(source), first_->written_at);
     if (!status.ok() && feed_ == nullptr) {
       exit_code_ = absl::IsInvalidArgument(status) ? kExitConfig : kExitUnavailable;
-      Spawn(StopWorkers());
+      Spawn(StopWorkers(ShutdownTimeout()));
       co_return;
     }
   }
+  builder_->DropInherited();
+  OpenHandover();
   if (feed_ != nullptr) co_await feed_->Run();
+}
+
+asio::awaitable<void> Dataplane::TellServing() {
+  co_await TurnWorkers();
+  status_.Say("serving");
+}
+
+// Returns when each worker has acted on what it was told before and has submitted it, or is too slow for words.
+asio::awaitable<void> Dataplane::TurnWorkers() {
+  std::vector<uint64_t> wanted;
+  for (const auto& worker : shared_) wanted.push_back(worker->counters.worker.turns_total.Get() + kTurns);
+  const auto turned = [&](size_t i) {
+    return shared_[i]->stopped.load() || shared_[i]->counters.worker.turns_total.Get() >= wanted[i];
+  };
+  const Clock::time_point end = Clock::now() + kTurnTimeout;
+  asio::steady_timer timer(io_);
+  for (size_t i = 0; i < shared_.size() && Clock::now() < end;) {
+    if (turned(i)) {
+      ++i;
+      continue;
+    }
+    threads_[i]->Wake();
+    timer.expires_after(kTurnPoll);
+    co_await timer.async_wait(kNoThrow);
+  }
+}
+
+// Without it this dataplane serves all the same; only the next one cannot take over.
+void Dataplane::OpenHandover() {
+  Predecessor::Hooks hooks;
+  hooks.estate = [this] { return EstateNow(); };
+  hooks.hold = [this](bool hold) { builder_->HoldListeners(hold); };
+  hooks.leave = [this] { return Leave(); };
+  auto listening = Predecessor::Listen(io_, options_.run_dir + "/handover.sock", std::move(hooks));
+  if (listening.ok()) handover_ = *std::move(listening);
+  else spdlog::warn("no upgrade without a reset: {}", std::string(listening.status().message()));
 }
 
 asio::awaitable<void> Dataplane::Tick() {
@@ -224,36 +158,6 @@ asio::awaitable<void> Dataplane::ProbesUntilConfigured() {
   asio::steady_timer timer(io_, kProbesAfter);
   co_await timer.async_wait(kNoThrow);
   if (applier_->applied().snapshot == nullptr) stats_->ServeProbesOnly();
-}
-
-asio::awaitable<void> Dataplane::WaitForSignal() {
-  asio::signal_set signals(io_, SIGTERM, SIGINT);
-  auto [error, number] = co_await signals.async_wait(kNoThrow);
-  if (error) co_return;
-  spdlog::info("{}: stopping, requests in flight may end", number == SIGTERM ? "SIGTERM" : "SIGINT");
-  Spawn(StopWorkers());
-  auto [second_error, second] = co_await signals.async_wait(kNoThrow);
-  if (second_error) co_return;
-  spdlog::warn("second signal: stopping at once");
-  EndLoop(kExitOk);
-}
-
-asio::awaitable<void> Dataplane::StopWorkers() {
-  collector_->SetStopping();
-  const auto& snapshot = applier_->applied().snapshot;
-  const uint32_t timeout_ms = snapshot != nullptr ? snapshot->shutdown_timeout_ms : 0;
-  for (size_t i = 0; i < shared_.size(); ++i) {
-    shared_[i]->stop_timeout_ms.store(timeout_ms);
-    shared_[i]->stop.store(true);
-    threads_[i]->Wake();
-  }
-  const Clock::time_point end = Clock::now() + std::chrono::milliseconds(timeout_ms) + kStopGrace;
-  asio::steady_timer timer(io_);
-  while (publisher_->version_oldest() != UINT64_MAX && Clock::now() < end) {
-    timer.expires_after(kStopPoll);
-    co_await timer.async_wait(kNoThrow);
-  }
-  EndLoop(exit_code_);
 }
 
 // A task that throws is a defect: the process ends and says so, rather than going on without its feed or its signals.
@@ -274,11 +178,10 @@ void Dataplane::EndLoop(int code) {
   io_.stop();
 }
 
-}  // namespace
 
 int RunDataplane(const DataplaneOptions& options) {
-  if ((options.run_dir + "/feed.sock").size() > kSocketPathMax) {
-    spdlog::error("--run-dir: the path {}/feed.sock is longer than a unix socket's {} bytes", options.run_dir, kSocketPathMax);
+  if ((options.run_dir + "/handover.sock.new").size() > kSocketPathMax) {
+    spdlog::error("--run-dir: the path {}/handover.sock.new is longer than a unix socket's {} bytes", options.run_dir, kSocketPathMax);
     return kExitUsage;
   }
   return Dataplane(options).Run();

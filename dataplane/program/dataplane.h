@@ -8,10 +8,12 @@
 namespace ringway::dp {
 
 struct DataplaneOptions {
-  std::string run_dir;        // feed.sock in it
+  std::string run_dir;        // feed.sock and handover.sock in it
   std::string state_dir;      // snapshot.json in it
   std::string snapshot_file;  // not empty: run this one, without feed and state
   uint32_t workers = 0;       // zero: as many as usable CPUs
+  bool take_over = false;     // the listening sockets of the dataplane that serves in run_dir
+  int status_fd = -1;         // where to say how far it is (status_pipe.h)
 };
 
 // Returns the exit code.

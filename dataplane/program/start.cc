@@ -1,0 +1,165 @@
+// The process until its loop runs: what it takes from the dataplane before it, the snapshot to begin with, the workers; see process.h.
+#include <unistd.h>
+
+#include <algorithm>
+#include <filesystem>
+
+#include "common/log/log.h"
+#include "dataplane/feed/validate.h"
+#include "dataplane/program/exit_codes.h"
+#include "dataplane/program/process.h"
+#include "dataplane/program/resources.h"
+
+namespace ringway::dp {
+namespace {
+
+constexpr std::chrono::seconds kTakeTimeout{5};  // for the other one to hand out everything
+
+std::string SocketPath(const DataplaneOptions& options) { return options.run_dir + "/handover.sock"; }
+
+}  // namespace
+
+// With nobody there it is an ordinary start.
+std::optional<int> Dataplane::TakeOverSockets() {
+  if (!options_.take_over) return std::nullopt;
+  absl::StatusOr<Inheritance> got = TakeOver(SocketPath(options_), kTakeTimeout);
+  if (got.ok()) {
+    spdlog::info("taking over from process {} (release {}): {} sockets of {} workers", got->offer.pid, got->offer.release,
+                 got->sockets.size(), got->offer.workers);
+    inheritance_ = *std::move(got);
+    return std::nullopt;
+  }
+  const std::string reason(got.status().message());
+  if (absl::IsNotFound(got.status())) {
+    spdlog::info("nobody to take over from ({}): an ordinary start", reason);
+    return std::nullopt;
+  }
+  spdlog::error("cannot take over: {}", reason);
+  status_.Say("failed", reason);
+  return kExitTemporary;
+}
+
+// What to start from: the given file, what the dataplane before this one runs, or the last good snapshot. A given file must be
+// good, a kept one need not be there.
+std::optional<int> Dataplane::LoadSnapshot() {
+  if (!options_.snapshot_file.empty()) {
+    auto stored = ReadSnapshotFile(options_.snapshot_file);
+    if (!stored.ok()) {
+      spdlog::error("--snapshot: {}", std::string(stored.status().message()));
+      return kExitConfig;
+    }
+    first_ = *std::move(stored);
+    first_source_ = "file";
+    return std::nullopt;
+  }
+  std::error_code error;
+  std::filesystem::create_directories(options_.state_dir, error);
+  if (error || access(options_.state_dir.c_str(), W_OK | X_OK) != 0) {
+    spdlog::error("state directory {}: cannot be created or written{}{} (--state-dir, RINGWAY_STATE_DIR)",
+                  options_.state_dir, error ? ": " : "", error ? error.message() : "");
+    status_.Say("failed", "the state directory " + options_.state_dir + " cannot be created or written");
+    return kExitCannotCreate;
+  }
+  store_ = std::make_unique<SnapshotStore>(io_, options_.state_dir + "/snapshot.json");
+  if (LoadHandedSnapshot()) return std::nullopt;
+  auto stored = store_->Load();
+  if (stored.ok()) {
+    spdlog::info("starting from the kept snapshot, version {}", stored->snapshot->version);
+    first_ = *std::move(stored);
+    first_source_ = "disk";
+  } else if (!absl::IsNotFound(stored.status())) {
+    spdlog::error("kept snapshot: {}; going on without", std::string(stored.status().message()));
+  }
+  if (!first_) status_.Say("waiting");
+  return std::nullopt;
+}
+
+bool Dataplane::LoadHandedSnapshot() {
+  if (!inheritance_ || inheritance_->snapshot.get() < 0) return false;
+  auto stored = ReadSnapshotFile("/proc/self/fd/" + std::to_string(inheritance_->snapshot.get()));
+  if (!stored.ok()) {  // of a release too far from this one
+    spdlog::warn("the snapshot handed over cannot be understood: {}; trying the kept one", std::string(stored.status().message()));
+    return false;
+  }
+  if (inheritance_->offer.partial) {  // the control plane knows a listener that is not in it: ask for all
+    api::Snapshot other = *stored->snapshot;
+    other.epoch = "handover";
+    stored->snapshot = std::make_shared<const api::Snapshot>(std::move(other));
+  }
+  first_ = *std::move(stored);
+  first_->written_at = std::chrono::system_clock::time_point(std::chrono::milliseconds(inheritance_->offer.snapshot_unix_ms));
+  first_source_ = "handover";
+  return true;
+}
+
+// Each handed socket needs a worker that accepts from it: never fewer workers than the dataplane before had.
+uint32_t Dataplane::WorkersWanted() const {
+  const uint32_t wanted = options_.workers != 0 ? options_.workers : UsableCpus();
+  if (!inheritance_) return wanted;
+  uint32_t needed = 0;
+  for (const auto& [name, fd] : inheritance_->sockets) {
+    if (name.protocol != "stats") needed = std::max(needed, name.worker + 1);
+  }
+  if (needed > wanted) {
+    spdlog::warn("{} workers instead of {}: the dataplane before had as many, and each of its sockets needs one; "
+                 "a restart makes them fewer", needed, wanted);
+  }
+  return std::max(wanted, needed);
+}
+
+std::optional<int> Dataplane::StartWorkers() {
+  const uint64_t files = RaiseFileLimit();
+  const uint32_t workers = WorkersWanted();
+  sessions_max_ = first_ ? first_->snapshot->sessions_max : 0;
+  const SessionShare share = ShareFiles(files, workers, sessions_max_);
+  for (uint32_t i = 0; i < workers; ++i) {
+    shared_.push_back(std::make_unique<WorkerShared>());
+    WorkerThreadOptions options;
+    options.index = i;
+    options.sessions_max = share.sessions_max;
+    options.upstreams_max = share.upstreams_max;
+    auto thread = WorkerThread::Start(options, *shared_.back());
+    if (!thread.ok()) {
+      spdlog::error("worker {}: {}", i, std::string(thread.status().message()));
+      status_.Say("failed", std::string(thread.status().message()));
+      shared_.back()->stopped = true;
+      AbandonWorkers();
+      return kExitUnavailable;
+    }
+    threads_.push_back(*std::move(thread));
+  }
+  spdlog::info("ringway-dataplane {} with {} workers, {} sessions each, {} open files", RINGWAY_VERSION, workers,
+               share.sessions_max, files);
+  return std::nullopt;
+}
+
+void Dataplane::AbandonWorkers() {
+  for (size_t i = 0; i < threads_.size(); ++i) {
+    shared_[i]->stop_timeout_ms = 0;
+    shared_[i]->stop = true;
+    threads_[i]->Wake();
+  }
+  threads_.clear();
+}
+
+// The last moment at which the dataplane before this one can still go on: the workers stand ready, the snapshot is a good one.
+// From its "left" on it accepts nothing, and what comes waits in the sockets until Begin() has given them to the workers.
+std::optional<int> Dataplane::BecomeSuccessor() {
+  if (!inheritance_) return std::nullopt;
+  absl::Status status = first_ ? Validate(*first_->snapshot) : absl::OkStatus();
+  if (status.ok()) status = AskToLeave(*inheritance_);
+  if (!status.ok()) {
+    spdlog::error("cannot take over: {}", std::string(status.message()));
+    status_.Say("failed", std::string(status.message()));
+    AbandonWorkers();
+    return kExitTemporary;
+  }
+  for (auto& [name, fd] : inheritance_->sockets) {
+    if (name.protocol == "stats") stats_->Inherit(name.bind, std::move(fd));
+    else builder_->Inherit(name.bind + " " + name.protocol, name.worker, std::move(fd));
+  }
+  inheritance_.reset();
+  return std::nullopt;
+}
+
+}  // namespace ringway::dp
