@@ -50,6 +50,6 @@ def stalling(run):
 
 ALL = [
     Scenario("keepalive-1s", keepalive_race(1, "0.8s")), Scenario("keepalive-5s", keepalive_race(5, None)),
-    Scenario("keepalive-1s-above", keepalive_race(1, "5s")), Scenario("keepalive-5s-above", keepalive_race(5, "60s"), long_only=True),
+    Scenario("keepalive-1s-above", keepalive_race(1, "5s")), Scenario("keepalive-5s-above", keepalive_race(5, "60s"), needs_long=("embedded", "consul")),
     Scenario("stall", stalling),
 ]

@@ -50,8 +50,10 @@ def scale(run):
 
 
 def scale_hold(run):
-    """1, 0, 1 with `hold`: requests wait for the endpoint instead of getting 503."""
-    with run.world("scale-hold", settings={"hold": {"timeout": "20s", "requests_max": 4096}}) as world:
+    """1, 0, 1 with `hold`: requests wait for the endpoint instead of getting 503. The limit keeps hundreds of held requests from
+    opening more connections at once than the new Apache has processes."""
+    settings = {"hold": {"timeout": "20s", "requests_max": 4096}, "endpoint_limit": {"in_flight_max": 6, "queue_max": 4096, "queue_timeout": "20s"}}
+    with run.world("scale-hold", settings=settings) as world:
         pool = world.start(1)
         load = world.load(rate=100, connections=200)
         for _ in range(run.pick(1, 5)):

@@ -20,6 +20,8 @@ def named(*names):
                 return "needs root"
             if name == "root" and shutil.which("ip") is None:
                 return "needs iproute2"
+            if name != "root" and shutil.which(name) is None:
+                return f"needs {name}"
         return None
     return missing
 
@@ -30,12 +32,12 @@ class Scenario:
     play: Callable
     catalogs: tuple = ("embedded", "consul")
     needs: Callable = lambda: None
-    long_only: bool = False
+    needs_long: tuple = ()  # catalogs with which it takes too long for the short form
 
     def why_not(self, catalog, long):
         if catalog not in self.catalogs:
             return "not for this catalog"
-        if self.long_only and not long:
+        if catalog in self.needs_long and not long:
             return "long form only"
         return self.needs()
 

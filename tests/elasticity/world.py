@@ -38,7 +38,9 @@ class World:
                                       "routes": [{"service": self.service}]}],
                        "services": {self.service: {"health_check": {"method": "HEAD", "path": "/", "host": "localhost", "interval": "2s",
                                                                     "rise": 2, "fall": 3}, **(settings or {})}},
-                       "stats": {"bind": f"127.0.0.1:{self.ports['stats']}", "user": "admin", "password": "admin"}, **(top or {})}
+                       "stats": {"bind": f"127.0.0.1:{self.ports['stats']}", "user": "admin", "password": "admin"}}
+        for key, value in (top or {}).items():
+            self.config[key] = {**self.config.get(key, {}), **value} if isinstance(value, dict) else value
         self.config_path = os.path.join(self.folder, "ringway.json")
         self.write_config()
         self.run_dir, self.state_dir = os.path.join(self.folder, "run"), os.path.join(self.folder, "state")
