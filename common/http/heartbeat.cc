@@ -48,7 +48,7 @@ struct Line : std::enable_shared_from_this<Line> {
         continue;
       }
       closed = true;
-      why = n == 0 ? "the connection was closed" : absl::StrCat("the connection broke: ", std::strerror(errno));
+      why = n == 0 ? "closed" : absl::StrCat("broke: ", std::strerror(errno));
     }
     return !closed;
   }
@@ -112,7 +112,7 @@ asio::awaitable<HeartbeatEnd> HoldHeartbeat(Socket socket, HeartbeatTimes times,
     if (due == HeartbeatClock::Due::kSend) line.Beat();
     if (due != HeartbeatClock::Due::kDead) continue;
     end.kind = HeartbeatEnd::Kind::kSilent;
-    end.why = absl::StrCat("no heartbeat for ", times.timeout.count(), " ms");
+    end.why = absl::StrCat("no heartbeat for ", static_cast<double>(times.timeout.count()) / 1000, " s");
     co_return end;
   }
 }

@@ -42,7 +42,7 @@ class HeartbeatClock {
 struct HeartbeatEnd {
   enum class Kind { kClosed, kSilent, kUnwanted };
   Kind kind = Kind::kClosed;
-  std::string why;  // in words, for kClosed and kSilent
+  std::string why;  // "closed", "broke: REASON", "no heartbeat for 3 s"
 };
 
 // Holds `socket` until the peer closes it, falls silent, or `wanted` (asked once an interval) says false; then it is closed.

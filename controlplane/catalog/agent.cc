@@ -15,6 +15,7 @@ constexpr char kServiceMaintenance[] = "_service_maintenance:";
 constexpr char kSerfHealth[] = "serfHealth";
 constexpr char kConsul[] = "consul";
 constexpr char kNodeMaintenance[] = "_node_maintenance";
+constexpr char kMaintenance[] = "maintenance";  // a type of check
 
 std::string TypeOf(const CheckSpec& spec) {
   if (!spec.http.empty()) return "http";
@@ -33,20 +34,20 @@ CheckRecord MaintenanceCheck(const std::string& id, const std::string& what,
                                      : "Maintenance mode is enabled for this service, but no "
                                        "reason was provided. This is a default message.";
   check.service_id = service_id;
-  check.type = "maintenance";
+  check.type = kMaintenance;
   return check;
 }
 
 }  // namespace
 
-Agent::Agent(Catalog& catalog, std::string node, Time now)
-    : catalog_(catalog), node_(std::move(node)) {
+Agent::Agent(Catalog& catalog, std::string node, Time now, LeaseTimes lease)
+    : catalog_(catalog), node_(std::move(node)), lease_(lease), self_(catalog.FindNode(node_)) {
   for (const auto& [id, check] : this->node().checks) {
-    if (id != kSerfHealth) StartCheck(check, now);
+    if (id == kSerfHealth) continue;
+    if (check.type == kLeaseType) AwaitLease(check, now);
+    StartCheck(check, now);
   }
 }
-
-const Catalog::Node& Agent::node() const { return *catalog_.FindNode(node_); }
 
 const CheckRecord* Agent::FindCheck(const std::string& id) const {
   const auto found = node().checks.find(id);
@@ -76,11 +77,11 @@ absl::Status Agent::RegisterService(const ServiceDefinition& definition, bool re
   catalog_.Register(std::move(registration), &error);
   if (!error.empty()) return absl::InternalError(error);
   for (const CheckRecord& check : checks) StartCheck(check, now);
-  if (!replace_checks) return absl::OkStatus();
+  if (!replace_checks || !node().checks_of.contains(service.id)) return absl::OkStatus();
   std::vector<std::string> unnamed;
-  for (const auto& [id, check] : node().checks) {
-    if (check.service_id == service.id && check.type != "maintenance" && !named.contains(id))
-      unnamed.push_back(id);
+  for (const std::string& id : node().checks_of.at(service.id)) {
+    const std::string& type = node().checks.at(id).type;
+    if (type != kMaintenance && type != kLeaseType && !named.contains(id)) unnamed.push_back(id);
   }
   for (const std::string& id : unnamed) DeregisterCheck(id);
   return absl::OkStatus();
@@ -120,11 +121,14 @@ void Agent::StartCheck(const CheckRecord& check, Time now) {
   if (check.status != kStatusCritical) runtime.critical_since = Time::max();
   if (check.status == kStatusCritical && runtime.critical_since == Time::max())
     runtime.critical_since = now;
+  Reschedule(check.id);
 }
 
 void Agent::DeregisterService(const std::string& id) {
-  if (id != kConsul) catalog_.DeregisterService(node_, id);
-  ForgetMissingChecks();
+  if (id == kConsul) return;
+  const std::string copy = id;  // may live in the row that goes
+  ForgetChecksOf(copy);
+  catalog_.DeregisterService(node_, copy);
 }
 
 absl::Status Agent::RegisterCheck(const CheckDefinition& definition, Time now) {
@@ -141,7 +145,7 @@ absl::Status Agent::RegisterCheck(const CheckDefinition& definition, Time now) {
 void Agent::DeregisterCheck(const std::string& id) {
   if (!runtime_.contains(id)) return;  // not this agent's to remove: serfHealth, or nothing
   catalog_.DeregisterCheck(node_, id);
-  runtime_.erase(id);
+  Forget(id);
 }
 
 absl::Status Agent::UpdateTtl(const std::string& check_id, const std::string& status,
@@ -152,6 +156,7 @@ absl::Status Agent::UpdateTtl(const std::string& check_id, const std::string& st
         absl::StrCat("CheckID \"", check_id, "\" does not have associated TTL"));
   }
   runtime_.at(check_id).ttl_deadline = now + check->spec.ttl;
+  Reschedule(check_id);
   const auto limit = static_cast<size_t>(check->spec.output_bytes_max);
   if (output.size() > limit) {
     SetStatus(check_id, status,
@@ -213,6 +218,7 @@ void Agent::SetStatus(const std::string& check_id, const std::string& status,
     } else if (runtime.output_due == Time::max()) {
       runtime.output_due = now + kOutputHeldMax;
     }
+    Reschedule(check_id);
     return;
   }
   CheckRecord check = known;
@@ -221,56 +227,99 @@ void Agent::SetStatus(const std::string& check_id, const std::string& status,
   runtime.output_due = Time::max();
   runtime.critical_since = status == kStatusCritical ? now : Time::max();
   catalog_.UpdateCheck(node_, std::move(check));
+  Reschedule(check_id);
 }
 
-std::vector<std::string> Agent::Tick(Time now) {
-  std::vector<std::string> expired, due;
-  std::set<std::string> reaped;
-  for (const auto& [id, runtime] : runtime_) {
+std::vector<Agent::Removed> Agent::Tick(Time now) {
+  std::vector<Removed> removed;
+  while (NextTick() <= now) {
+    const std::string id = due_.begin()->second;
     const CheckRecord* check = FindCheck(id);
-    if (check == nullptr) continue;  // removed through catalog/deregister
-    if (runtime.ttl_deadline <= now) expired.push_back(id);
-    if (runtime.output_due <= now) due.push_back(id);
-    const Nanoseconds after = check->spec.deregister_after;
-    if (after.count() > 0 && !check->service_id.empty() && runtime.critical_since != Time::max() &&
-        runtime.critical_since + after <= now) {
-      reaped.insert(check->service_id);
-    }
-  }
-  for (const std::string& id : expired) {
-    const std::string& last = FindCheck(id)->fresh_output;
-    runtime_.at(id).ttl_deadline = Time::max();
-    const std::string output =
-        last.empty() ? "TTL expired"
-                     : absl::StrCat("TTL expired (last output before timeout follows): ", last);
-    SetStatus(id, kStatusCritical, output, now);
-  }
-  for (const std::string& id : due) {
-    CheckRecord check = *FindCheck(id);
-    check.output = check.fresh_output;
-    runtime_.at(id).output_due = Time::max();
-    catalog_.UpdateCheck(node_, std::move(check));
-  }
-  for (const std::string& service : reaped) catalog_.DeregisterService(node_, service);
-  ForgetMissingChecks();
-  return {reaped.begin(), reaped.end()};
-}
-
-Agent::Time Agent::NextTick() const {
-  Time next = Time::max();
-  for (const auto& [id, runtime] : runtime_) {
-    next = std::min({next, runtime.ttl_deadline, runtime.output_due});
-    const CheckRecord* check = FindCheck(id);
-    if (check == nullptr || check->service_id.empty() || check->spec.deregister_after.count() == 0)
+    if (check == nullptr) {  // removed through catalog/deregister
+      Forget(id);
       continue;
-    if (runtime.critical_since != Time::max())
-      next = std::min(next, runtime.critical_since + check->spec.deregister_after);
+    }
+    const Runtime& runtime = runtime_.at(id);
+    if (ReapAt(*check, runtime) <= now) {
+      const std::string service = check->service_id;
+      removed.push_back({service, id, node().services.at(service).draining});
+      DeregisterService(service);
+      continue;
+    }
+    if (runtime.ttl_deadline <= now) ExpireTtl(id, now);
+    if (runtime.lease_deadline <= now) ExpireLease(id, now);
+    if (runtime.output_due <= now) PublishOutput(id);
+    Reschedule(id);
   }
-  return next;
+  return removed;
+}
+
+void Agent::ExpireTtl(const std::string& check_id, Time now) {
+  const std::string& last = FindCheck(check_id)->fresh_output;
+  runtime_.at(check_id).ttl_deadline = Time::max();
+  const std::string output = last.empty() ? "TTL expired"
+                                          : absl::StrCat("TTL expired (last output before timeout follows): ", last);
+  SetStatus(check_id, kStatusCritical, output, now);
+}
+
+void Agent::PublishOutput(const std::string& check_id) {
+  CheckRecord check = *FindCheck(check_id);
+  check.output = check.fresh_output;
+  runtime_.at(check_id).output_due = Time::max();
+  catalog_.UpdateCheck(node_, std::move(check));
+}
+
+// Never for a check of the node.
+Agent::Time Agent::ReapAt(const CheckRecord& check, const Runtime& runtime) const {
+  const Nanoseconds after = check.spec.deregister_after;
+  const bool may = after.count() > 0 && !check.service_id.empty() && runtime.critical_since != Time::max();
+  return may ? runtime.critical_since + after : Time::max();
+}
+
+// Moves the check to its place among what is due: the earliest of its times.
+void Agent::Reschedule(const std::string& check_id) {
+  Runtime& runtime = runtime_.at(check_id);
+  const CheckRecord* check = FindCheck(check_id);
+  const Time reap_at = check == nullptr ? Time::max() : ReapAt(*check, runtime);
+  const Time next = std::min({runtime.ttl_deadline, runtime.lease_deadline, runtime.output_due, reap_at});
+  if (next == runtime.due) return;
+  due_.erase({runtime.due, check_id});
+  runtime.due = next;
+  if (next != Time::max()) due_.insert({next, check_id});
+}
+
+void Agent::Forgive(Nanoseconds stopped, Time now) {
+  for (auto& [id, runtime] : runtime_) {
+    const CheckRecord* check = FindCheck(id);
+    if (check == nullptr) continue;
+    if (runtime.ttl_deadline != Time::max())
+      runtime.ttl_deadline = std::max(runtime.ttl_deadline, now + check->spec.ttl);
+    if (runtime.lease_deadline != Time::max()) runtime.lease_deadline = now + lease_.timeout;
+    if (runtime.critical_since != Time::max())
+      runtime.critical_since = std::min(now, runtime.critical_since + stopped);
+    Reschedule(id);
+  }
+}
+
+void Agent::Forget(const std::string& check_id) {
+  const auto found = runtime_.find(check_id);
+  if (found == runtime_.end()) return;
+  due_.erase({found->second.due, check_id});
+  runtime_.erase(found);
+}
+
+void Agent::ForgetChecksOf(const std::string& service_id) {
+  const auto group = node().checks_of.find(service_id);
+  if (group == node().checks_of.end()) return;
+  for (const std::string& id : group->second) Forget(id);
 }
 
 void Agent::ForgetMissingChecks() {
-  std::erase_if(runtime_, [this](const auto& entry) { return FindCheck(entry.first) == nullptr; });
+  std::vector<std::string> missing;
+  for (const auto& [id, runtime] : runtime_) {
+    if (FindCheck(id) == nullptr) missing.push_back(id);
+  }
+  for (const std::string& id : missing) Forget(id);
 }
 
 }  // namespace ringway::cp

@@ -35,6 +35,7 @@ Reply Redirect(const std::string& to) {
   Reply reply{301,
               "text/html; charset=utf-8",
               absl::StrCat("<a href=\"", to, "\">Moved Permanently</a>.\n\n"),
+              {},
               {}};
   reply.headers.emplace_back("Location", to);
   return reply;
@@ -50,13 +51,13 @@ Reply UnknownPath(const std::string& path) {
       return TextReply(404, absl::StrCat(path, " is not supported by Ringway's embedded catalog"));
     }
   }
-  return Reply{404, "", "", {}};
+  return Reply{404, "", "", {}, {}};
 }
 
 }  // namespace
 
 Reply TextReply(unsigned status, std::string text) {
-  return {status, "text/plain; charset=utf-8", std::move(text), {}};
+  return {status, "text/plain; charset=utf-8", std::move(text), {}, {}};
 }
 
 Reply ErrorReply(const absl::Status& status) {
@@ -67,11 +68,11 @@ Reply ErrorReply(const absl::Status& status) {
 }
 
 Reply JsonReply(const Call& call, const boost::json::value& document) {
-  return {200, "application/json", PrintJson(document, call.Has("pretty")), {}};
+  return {200, "application/json", PrintJson(document, call.Has("pretty")), {}, {}};
 }
 
-Api::Api(EmbeddedCatalog& catalog, CatalogServerOptions options)
-    : catalog_(catalog), options_(std::move(options)) {
+Api::Api(EmbeddedCatalog& catalog, CatalogServerOptions options, std::shared_ptr<Leases> leases)
+    : catalog_(catalog), options_(std::move(options)), leases_(std::move(leases)) {
   AddReads();
   AddAgentReads();
   AddAgentWrites();
@@ -98,7 +99,7 @@ boost::asio::awaitable<Reply> Api::Answer(Call call, std::string raw_path) {
   if (route == nullptr) {
     if (FindRoute(path + "/") != nullptr) co_return Redirect(raw_path + "/");
     if (path.back() == '/' && FindRoute(path.substr(0, path.size() - 1)) != nullptr)
-      co_return Reply{404, "", "", {}};
+      co_return Reply{404, "", "", {}, {}};
     co_return UnknownPath(path);
   }
   const std::string allow = "OPTIONS," + route->method;
@@ -143,7 +144,10 @@ boost::asio::awaitable<Reply> Api::Write(Call call, WriteFunction write) {
   Reply reply = write(call);
   if (reply.status != 200) co_return reply;
   const absl::Status stored = co_await catalog_.Written();
-  if (!stored.ok()) reply = ErrorReply(absl::InternalError(std::string(stored.message())));
+  if (!stored.ok()) {
+    reply = ErrorReply(absl::InternalError(absl::StrCat(
+        "in force, but not stored (lost if the control plane ends before it can be): ", std::string(stored.message()))));
+  }
   co_return reply;
 }
 

@@ -16,6 +16,7 @@
 #include "common/http/server.h"
 #include "controlplane/catalog/catalog_server.h"
 #include "controlplane/catalog/json_views.h"
+#include "controlplane/catalog/leases.h"
 
 namespace ringway::cp {
 
@@ -26,6 +27,8 @@ struct Call {
   std::string rest;  // what follows the route's prefix, decoded
   std::string body;
   std::shared_ptr<bool> gone;  // the client has left
+  std::string peer;            // its address
+  std::string upgrade;         // the protocol it asks to change to; empty: none
   bool Has(std::string_view key) const { return target.Find(key) != nullptr; }
   std::string Get(std::string_view key) const {
     const std::string* value = target.Find(key);
@@ -38,6 +41,7 @@ struct Reply {
   std::string content_type;
   std::string body;
   std::vector<std::pair<std::string, std::string>> headers;
+  http::TakeOver take_over;  // with status 101
 };
 Reply TextReply(unsigned status, std::string text);
 Reply ErrorReply(const absl::Status& status);  // InvalidArgument 400, NotFound 404, else 500
@@ -45,7 +49,7 @@ Reply JsonReply(const Call& call, const boost::json::value& document);
 
 class Api {
  public:
-  Api(EmbeddedCatalog& catalog, CatalogServerOptions options);
+  Api(EmbeddedCatalog& catalog, CatalogServerOptions options, std::shared_ptr<Leases> leases);
   // Answers anything: unknown paths and methods included. `raw_path` is the path as sent.
   boost::asio::awaitable<Reply> Answer(Call call, std::string raw_path);
 
@@ -81,6 +85,7 @@ class Api {
   boost::asio::awaitable<Reply> AgentService(Call call);
   boost::asio::awaitable<Reply> Drain(Call call);
   Reply Undrain(const Call& call);
+  Reply Lease(const Call& call);
   Reply CatalogRegister(const Call& call);
   Reply CatalogDeregister(const Call& call);
   WriteFunction TtlHandler(std::string status);
@@ -94,6 +99,7 @@ class Api {
 
   EmbeddedCatalog& catalog_;
   const CatalogServerOptions options_;
+  const std::shared_ptr<Leases> leases_;
   std::vector<Route> routes_;
 };
 

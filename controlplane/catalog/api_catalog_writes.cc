@@ -43,7 +43,7 @@ Reply Api::CatalogDeregister(const Call& call) {
     } else {
       catalog.DeregisterNode(what->node);
     }
-    agent.Tick(Agent::Clock::now());  // forgets checks that are gone
+    agent.ForgetMissingChecks();
   });
   return JsonReply(call, true);
 }

@@ -1,4 +1,4 @@
-// Ringway's own part of the API: drain and undrain for the sidecar, the web page and the overview
+// Ringway's own part of the API: drain, undrain and lease for the sidecar, the web page and the overview
 // it shows.
 #include <algorithm>
 #include <boost/json/array.hpp>
@@ -14,6 +14,7 @@ namespace ringway::cp {
 namespace {
 
 namespace json = boost::json;
+constexpr char kLeaseProtocol[] = "ringway-lease/1";
 constexpr std::chrono::seconds kDrainWaitDefault{30};
 constexpr std::chrono::minutes kDrainWaitMax{10};
 
@@ -28,10 +29,11 @@ void Api::AddRingway() {
   routes_.push_back(
       {"/v1/ringway/drain/", "PUT", [this](Call call) { return Drain(std::move(call)); }});
   AddWrite("/v1/ringway/undrain/", [this](const Call& call) { return Undrain(call); });
+  AddPlain("/v1/ringway/lease/", [this](const Call& call) { return Lease(call); });
   AddPlain("/v1/ringway/overview",
            [this](const Call& call) { return JsonReply(call, Overview()); });
   AddPlain("/ui/", [](const Call&) {
-    Reply reply{200, "text/html; charset=utf-8", std::string(kUiPage), {}};
+    Reply reply{200, "text/html; charset=utf-8", std::string(kUiPage), {}, {}};
     reply.headers.emplace_back("Content-Security-Policy", kUiPolicy);
     reply.headers.emplace_back("X-Frame-Options", "DENY");
     return reply;
@@ -72,6 +74,27 @@ Reply Api::Undrain(const Call& call) {
   return status.ok() ? Reply{} : ErrorReply(status);
 }
 
+// The lease begins when the answer is written and the socket is ours: nobody else would notice the client's end.
+Reply Api::Lease(const Call& call) {
+  const absl::Status admitted = leases_->Admit(call.rest);
+  if (absl::IsResourceExhausted(admitted)) return TextReply(503, std::string(admitted.message()));
+  if (!admitted.ok()) return ErrorReply(admitted);
+  if (call.upgrade != kLeaseProtocol) {
+    Reply reply = TextReply(426, absl::StrCat("wanted Connection: Upgrade and Upgrade: ", kLeaseProtocol));
+    reply.headers.emplace_back("Upgrade", kLeaseProtocol);
+    return reply;
+  }
+  Reply reply;
+  reply.status = 101;
+  reply.headers = {{"Connection", "Upgrade"},
+                   {"Upgrade", kLeaseProtocol},
+                   {"Ringway-Heartbeat", std::to_string(leases_->heartbeat().count())}};
+  reply.take_over = [leases = leases_, id = call.rest, peer = call.peer](http::Socket socket) {
+    leases->Take(id, peer, std::move(socket));
+  };
+  return reply;
+}
+
 // Everything the web page shows, in one document.
 json::value Api::Overview() const {
   json::array services;
@@ -81,17 +104,15 @@ json::value Api::Overview() const {
     for (const auto& [node, service] : catalog_.catalog().InstancesOf(folded)) {
       name = service->name;
       json::array checks;
-      for (const auto& [id, check] : node->checks) {
-        if (check.service_id.empty() || check.service_id == service->id)
-          checks.push_back(CheckOverview(check));
-      }
+      for (const CheckRecord* check : Catalog::ChecksOf(*node, service->id))
+        checks.push_back(CheckOverview(*check));
       instances.push_back(
           {{"id", service->id},
            {"node", node->record.name},
            {"address", service->address.empty() ? node->record.address : service->address},
            {"port", service->port},
            {"tags", json::array(service->tags.begin(), service->tags.end())},
-           {"draining", catalog_.Draining(node->record.name, service->id)},
+           {"draining", service->draining},
            {"checks", std::move(checks)}});
     }
     services.push_back({{"name", name}, {"instances", std::move(instances)}});

@@ -3,6 +3,7 @@
 #include "controlplane/catalog/catalog.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "controlplane/catalog/fold.h"
 
@@ -112,6 +113,17 @@ void Catalog::SetSpec(std::string_view name, const std::string& id, const CheckS
   dirty_.checks.insert({key, id});
 }
 
+bool Catalog::SetDraining(std::string_view name, const std::string& id, bool draining) {
+  const std::string key = Fold(name);
+  const auto node = nodes_.find(key);
+  if (node == nodes_.end()) return false;
+  const auto service = node->second.services.find(id);
+  if (service == node->second.services.end()) return false;
+  if (std::exchange(service->second.draining, draining) != draining)
+    dirty_.services.insert({key, id});
+  return true;
+}
+
 bool Catalog::EnsureNode(NodeRecord record, uint64_t index) {
   const std::string key = Fold(record.name);
   Node& node = nodes_[key];
@@ -128,6 +140,7 @@ bool Catalog::EnsureNode(NodeRecord record, uint64_t index) {
   for (auto& [id, service] : node.services) {
     if (!moved || !service.address.empty()) continue;
     service.generation = index;
+    service.draining = false;
     dirty_.services.insert({key, id});
   }
   return true;
@@ -142,8 +155,10 @@ bool Catalog::EnsureService(Node& node, ServiceRecord service, uint64_t index) {
     const ServiceRecord& old = found->second;
     if (SameService(old, service)) return false;
     service.create_index = old.create_index;
-    if (old.address == service.address && old.port == service.port)
+    if (old.address == service.address && old.port == service.port) {
       service.generation = old.generation;
+      service.draining = old.draining;
+    }
     const std::string old_key = Fold(old.name);
     if (old_key != key) ServiceLost(old_key, node_key, service.id, index);
   }
@@ -178,6 +193,7 @@ bool Catalog::EnsureCheck(Node& node, CheckRecord check, uint64_t index) {
     }
     check.create_index = old.create_index;
     TouchCheck(node, old);  // whoever watched it under its old status or service
+    Detach(node, old);
   }
   if (check.service_id.empty()) {
     BumpServicesOf(node, index);
@@ -189,16 +205,22 @@ bool Catalog::EnsureCheck(Node& node, CheckRecord check, uint64_t index) {
   TouchCheck(node, check);
   dirty_.checks.insert({node_key, check.id});
   const std::string id = check.id;
+  node.checks_of[check.service_id].insert(id);
   node.checks[id] = std::move(check);
   return true;
 }
 
+void Catalog::Detach(Node& node, const CheckRecord& check) {
+  const auto group = node.checks_of.find(check.service_id);
+  group->second.erase(check.id);
+  if (group->second.empty()) node.checks_of.erase(group);
+}
+
 void Catalog::EraseService(Node& node, const std::string& id, uint64_t index) {
-  std::vector<std::string> checks;
-  for (const auto& [check_id, check] : node.checks) {
-    if (check.service_id == id) checks.push_back(check_id);
+  if (const auto group = node.checks_of.find(id); group != node.checks_of.end()) {
+    const std::set<std::string> checks = group->second;
+    for (const std::string& check : checks) EraseCheck(node, check, index);
   }
-  for (const std::string& check : checks) EraseCheck(node, check, index);
   const std::string node_key = Fold(node.record.name);
   ServiceLost(Fold(node.services.at(id).name), node_key, id, index);
   node.services.erase(id);
@@ -220,6 +242,7 @@ void Catalog::EraseCheck(Node& node, const std::string& id, uint64_t index) {
   SetIndex("checks", index);
   TouchCheck(node, check);
   dirty_.checks.insert({Fold(node.record.name), id});
+  Detach(node, check);
   node.checks.erase(id);
 }
 
@@ -264,6 +287,7 @@ void Catalog::Restore(uint64_t index, std::map<std::string, uint64_t> indexes,
   for (Node& node : nodes) {
     const std::string key = Fold(node.record.name);
     for (const auto& [id, service] : node.services) by_name_[Fold(service.name)].insert({key, id});
+    for (const auto& [id, check] : node.checks) node.checks_of[check.service_id].insert(id);
     nodes_[key] = std::move(node);
   }
 }

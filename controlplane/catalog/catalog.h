@@ -11,7 +11,6 @@
 #include <set>
 #include <string>
 #include <string_view>
-#include <unordered_map>
 #include <utility>
 #include <vector>
 
@@ -44,6 +43,12 @@ struct Dirty {
   bool empty() const {
     return nodes.empty() && services.empty() && checks.empty() && indexes.empty();
   }
+  void Merge(Dirty&& other) {
+    nodes.merge(other.nodes);
+    services.merge(other.services);
+    checks.merge(other.checks);
+    indexes.merge(other.indexes);
+  }
 };
 
 class Catalog {
@@ -52,9 +57,10 @@ class Catalog {
     NodeRecord record;
     std::map<std::string, ServiceRecord> services;  // by id
     std::map<std::string, CheckRecord> checks;      // by id
+    // Service id -> ids of its checks; those of the node itself under "". Kept by Catalog.
+    std::map<std::string, std::set<std::string>, std::less<>> checks_of;
   };
   using Instance = std::pair<const Node*, const ServiceRecord*>;
-  using ChecksByService = std::unordered_map<std::string_view, std::vector<const CheckRecord*>>;
 
   // Writes. Each uses at most one index; false when nothing changed.
   // Checks whose service_id the node does not have are refused before anything is changed: `error`
@@ -69,14 +75,16 @@ class Catalog {
   // The agent's own knowledge: stored, but part of no view, so no index moves.
   void SetFreshOutput(std::string_view node, const std::string& id, const std::string& output);
   void SetSpec(std::string_view node, const std::string& id, const CheckSpec& spec);
+  // Ringway's own mark, stored with the service: no index moves. False when it is unknown.
+  bool SetDraining(std::string_view node, const std::string& id, bool draining);
 
   // Reads. Nodes come sorted by folded name, instances by node then service id.
   uint64_t index() const { return index_; }
   const std::map<std::string, Node>& nodes() const { return nodes_; }
   const Node* FindNode(std::string_view name) const;
   std::vector<Instance> InstancesOf(std::string_view service) const;
-  // A node's checks by service id, sorted by check id; those of the node itself under "".
-  static ChecksByService GroupChecks(const Node& node);
+  // The checks that decide about a service: the node's own, then the service's, by check id.
+  static std::vector<const CheckRecord*> ChecksOf(const Node& node, std::string_view service_id);
   // Folded name -> every instance of it.
   const std::map<std::string, std::set<std::pair<std::string, std::string>>>& services() const {
     return by_name_;
@@ -106,6 +114,7 @@ class Catalog {
   bool EnsureCheck(Node& node, CheckRecord check, uint64_t index);
   void EraseService(Node& node, const std::string& id, uint64_t index);
   void EraseCheck(Node& node, const std::string& id, uint64_t index);
+  static void Detach(Node& node, const CheckRecord& check);
   // A name lost its instance: its index grows, or dies and leaves the extinction index behind.
   void ServiceLost(const std::string& key, const std::string& node_key, const std::string& id,
                    uint64_t index);

@@ -16,6 +16,7 @@ namespace ringway::cp {
 struct CatalogServerOptions {
   std::string bind = "0.0.0.0:8500";
   size_t connections_max = 1024;  // further ones are closed
+  size_t leases_max = 16384;      // connections beside those; a sidecar without one lives by its TTL check
   DrainFunction drain;      // empty: PUT /v1/ringway/drain answers 501
   UndrainFunction undrain;  // likewise
 };

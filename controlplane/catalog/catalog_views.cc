@@ -22,10 +22,14 @@ std::vector<Catalog::Instance> Catalog::InstancesOf(std::string_view service) co
   return instances;
 }
 
-Catalog::ChecksByService Catalog::GroupChecks(const Node& node) {
-  ChecksByService groups;
-  for (const auto& [id, check] : node.checks) groups[check.service_id].push_back(&check);
-  return groups;
+std::vector<const CheckRecord*> Catalog::ChecksOf(const Node& node, std::string_view service_id) {
+  std::vector<const CheckRecord*> checks;
+  for (const std::string_view owner : {std::string_view(), service_id}) {
+    const auto group = node.checks_of.find(owner);
+    if (group == node.checks_of.end()) continue;
+    for (const std::string& id : group->second) checks.push_back(&node.checks.at(id));
+  }
+  return checks;
 }
 
 uint64_t Catalog::MaxIndex(std::initializer_list<std::string_view> names) const {

@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "common/log/log.h"
 #include "controlplane/catalog/fold.h"
 #include "controlplane/catalog/instance_view.h"
@@ -20,6 +21,11 @@ namespace {
 
 constexpr char kWrittenKey[] = "written";  // touched when the store has taken a turn's changes
 constexpr std::chrono::seconds kWriteRetry{1};
+// The timer looks this often at least, while there is anything to expire: one that comes later by as much again was not
+// late by chance, this process stood still (SIGSTOP, a paused container or virtual machine).
+constexpr std::chrono::seconds kLookEvery{1};
+constexpr size_t kLeaversMax = 16384;
+constexpr size_t kNamedMax = 5;  // ids in one log line
 
 }  // namespace
 
@@ -51,7 +57,7 @@ EmbeddedCatalog::EmbeddedCatalog(boost::asio::io_context& io, EmbeddedCatalogOpt
       options_(std::move(options)),
       store_(std::move(store)),
       catalog_(std::move(catalog)),
-      agent_(*catalog_, options_.node_name, Agent::Clock::now()),
+      agent_(*catalog_, options_.node_name, Agent::Clock::now(), options_.lease),
       timer_(io),
       waiters_(std::make_shared<Waiters>(io)),
       alive_(std::make_shared<bool>(true)) {
@@ -61,6 +67,7 @@ EmbeddedCatalog::EmbeddedCatalog(boost::asio::io_context& io, EmbeddedCatalogOpt
           agent.OnProbed(id, status, output, Agent::Clock::now());
         });
       });
+  for (const auto& [id, check] : agent_.node().checks) probes_->Follow(id, &check);
   Change([](Agent&, Catalog&) {});
 }
 
@@ -86,55 +93,92 @@ void EmbeddedCatalog::Change(const std::function<void(Agent&, Catalog&)>& change
 void EmbeddedCatalog::FinishTurn() {
   turn_posted_ = false;
   const uint64_t taken = changes_;
+  Dirty dirty = catalog_->TakeDirty();
+  FollowProbes(dirty);
+  RememberLeavers(dirty);
+  unwritten_.Merge(std::move(dirty));
   write_error_ = Flush();
   written_ = taken;
   std::set<std::string> touched = catalog_->TakeTouched();
   touched.insert(kWrittenKey);
-  ForgetDraining();
-  probes_->Follow(agent_.node());
   ArmTimer();
   waiters_->Touch(touched);
+  touched.merge(std::exchange(told_, {}));
   NotifyServices(touched);
+}
+
+void EmbeddedCatalog::FollowProbes(const Dirty& dirty) {
+  const std::string self = Fold(options_.node_name);
+  for (auto entry = dirty.checks.lower_bound({self, ""}); entry != dirty.checks.end() && entry->first == self; ++entry)
+    probes_->Follow(entry->second, agent_.FindCheck(entry->second));
+}
+
+// Of the services that are gone now: who asked for it, and who merely vanished.
+void EmbeddedCatalog::RememberLeavers(const Dirty& dirty) {
+  const std::set<std::string> vanished = std::exchange(vanished_, {});
+  for (const auto& [node_key, id] : dirty.services) {
+    const Catalog::Node* node = catalog_->FindNode(node_key);
+    if (node != nullptr && node->services.contains(id)) continue;
+    const std::string key = absl::StrCat(node_key, "/", id);
+    if (vanished.contains(key)) {
+      left_.erase(key);
+    } else if (left_.insert(key).second) {
+      left_order_.push_back(key);
+    }
+  }
+  for (; left_order_.size() > kLeaversMax; left_order_.pop_front()) left_.erase(left_order_.front());
 }
 
 // What could not be written stays in unwritten_ and is tried again with the next turn, at the
 // latest in a second.
 absl::Status EmbeddedCatalog::Flush() {
-  Dirty dirty = catalog_->TakeDirty();
-  unwritten_.nodes.merge(dirty.nodes);
-  unwritten_.services.merge(dirty.services);
-  unwritten_.checks.merge(dirty.checks);
-  unwritten_.indexes.merge(dirty.indexes);
+  unwritten_.Merge(catalog_->TakeDirty());
   if (unwritten_.empty()) return absl::OkStatus();
   const absl::Status status = store_->Write(*catalog_, unwritten_);
   if (status.ok()) {
     unwritten_ = Dirty();
+    if (!write_error_.ok()) spdlog::info("catalog: everything is stored again");
   } else if (write_error_.ok()) {
-    spdlog::error("catalog: a change could not be stored and is lost if this process ends now: {}",
+    spdlog::error("catalog: changes are in force but cannot be stored, trying again every second; they are lost if this "
+                  "process ends now: {}",
                   std::string(status.message()));
   }
   return status;
 }
 
 void EmbeddedCatalog::ArmTimer() {
+  const Agent::Time now = Agent::Clock::now();
   Agent::Time next = agent_.NextTick();
-  if (!unwritten_.empty()) next = std::min(next, Agent::Clock::now() + kWriteRetry);
-  if (next == armed_for_) return;
-  armed_for_ = next;
-  timer_.cancel();
+  if (!unwritten_.empty()) next = std::min(next, now + kWriteRetry);
   if (next == Agent::Time::max()) return;
+  next = std::min(next, now + kLookEvery);
+  if (armed_for_ <= next) return;
+  armed_for_ = next;
   timer_.expires_at(next);
-  timer_.async_wait([this, alive = alive_](const boost::system::error_code& error) {
-    if (error || !*alive) return;
-    armed_for_ = Agent::Time::max();
-    Change([](Agent& agent, Catalog&) {
-      for (const std::string& id : agent.Tick(Agent::Clock::now())) {
-        spdlog::warn(
-            "catalog: service {} was critical for longer than its DeregisterCriticalServiceAfter: "
-            "removed",
-            id);
-      }
-    });
+  timer_.async_wait([this, next, alive = alive_](const boost::system::error_code& error) {
+    if (!error && *alive) OnTimer(next);
+  });
+}
+
+void EmbeddedCatalog::OnTimer(Agent::Time planned) {
+  armed_for_ = Agent::Time::max();
+  const Agent::Time now = Agent::Clock::now();
+  if (const auto late = now - planned; late >= kLookEvery) {
+    spdlog::warn("catalog: this process stood still for {} ms; TTLs and leases get their time again",
+                 std::chrono::duration_cast<std::chrono::milliseconds>(late).count());
+    agent_.Forgive(late, now);
+  }
+  if (agent_.NextTick() > now && unwritten_.empty()) return ArmTimer();
+  Change([this, now](Agent& agent, Catalog&) {
+    const std::vector<Agent::Removed> removed = agent.Tick(now);
+    std::vector<std::string> named;
+    for (const Agent::Removed& gone : removed) {
+      if (!gone.draining) vanished_.insert(absl::StrCat(Fold(options_.node_name), "/", gone.service_id));
+      if (named.size() < kNamedMax) named.push_back(absl::StrCat(gone.service_id, " (", gone.check_id, ")"));
+    }
+    if (removed.empty()) return;
+    spdlog::warn("catalog: {} removed, critical for longer than deregister_after allows: {}{}", removed.size(),
+                 absl::StrJoin(named, ", "), removed.size() > named.size() ? ", ..." : "");
   });
 }
 
@@ -159,16 +203,11 @@ boost::asio::awaitable<bool> EmbeddedCatalog::Touched(
 std::vector<Instance> EmbeddedCatalog::Instances(const std::string& service) const {
   asked_[Fold(service)] = service;
   std::vector<Instance> instances;
-  const Catalog::Node* grouped = nullptr;
-  Catalog::ChecksByService checks;
-  for (const auto& [node, record] : catalog_->InstancesOf(service)) {
-    if (node != grouped) checks = Catalog::GroupChecks(*node);
-    grouped = node;
-    instances.push_back(MakeInstance(*node, *record, checks));
-    instances.back().draining = Draining(node->record.name, record->id);
-  }
-  std::sort(instances.begin(), instances.end(),
-            [](const Instance& a, const Instance& b) { return a.id < b.id; });
+  for (const auto& [node, record] : catalog_->InstancesOf(service))
+    instances.push_back(MakeInstance(*node, *record));
+  const auto by_id = [](const Instance& a, const Instance& b) { return a.id < b.id; };
+  if (!std::is_sorted(instances.begin(), instances.end(), by_id))
+    std::sort(instances.begin(), instances.end(), by_id);
   return instances;
 }
 
@@ -196,31 +235,24 @@ bool EmbeddedCatalog::SetDraining(const std::string& service, const std::string&
                                   bool draining) {
   for (const auto& [node, record] : catalog_->InstancesOf(service)) {
     if (absl::StrCat(node->record.name, "/", record->id) != instance_id) continue;
-    const std::pair<std::string, std::string> key{Fold(node->record.name), record->id};
-    const bool changed =
-        draining ? draining_.emplace(key, record->generation).second : draining_.erase(key) > 0;
-    if (!changed || !on_change_) return true;
-    boost::asio::post(io_, [this, alive = alive_, folded = Fold(service)] {
-      const std::set<std::string> touched{"index/" + folded};
-      if (*alive) NotifyServices(touched);
-    });
+    if (record->draining == draining) return true;
+    const std::string name = node->record.name;
+    const std::string id = record->id;
+    Change([&](Agent&, Catalog& catalog) { catalog.SetDraining(name, id, draining); });
+    told_.insert("index/" + Fold(service));
     return true;
   }
   return false;
 }
 
-bool EmbeddedCatalog::Draining(const std::string& node, const std::string& service_id) const {
-  return draining_.contains({Fold(node), service_id});
-}
-
-// A drain ends with the instance it was asked for: gone, or registered anew elsewhere.
-void EmbeddedCatalog::ForgetDraining() {
-  std::erase_if(draining_, [this](const auto& entry) {
-    const Catalog::Node* node = catalog_->FindNode(entry.first.first);
-    if (node == nullptr) return true;
-    const auto service = node->services.find(entry.first.second);
-    return service == node->services.end() || service->second.generation != entry.second;
-  });
+bool EmbeddedCatalog::LeftByItself(const std::string&, const std::string& instance_id) const {
+  const size_t slash = instance_id.find('/');
+  if (slash == std::string::npos) return false;
+  const std::string node_key = Fold(instance_id.substr(0, slash));
+  const std::string id = instance_id.substr(slash + 1);
+  const Catalog::Node* node = catalog_->FindNode(node_key);
+  if (node != nullptr && node->services.contains(id)) return true;  // under another service's name now
+  return left_.contains(absl::StrCat(node_key, "/", id));
 }
 
 std::string EmbeddedCatalog::node_id() const { return agent_.node().record.id; }

@@ -9,6 +9,7 @@
 #include <boost/asio/steady_timer.hpp>
 #include <chrono>
 #include <cstdint>
+#include <deque>
 #include <functional>
 #include <map>
 #include <memory>
@@ -35,6 +36,7 @@ struct EmbeddedCatalogOptions {
   std::string
       node_address;  // empty: this host's first IPv4 address that is not loopback, else 127.0.0.1
   std::string datacenter = "dc1";
+  LeaseTimes lease;
 };
 
 class EmbeddedCatalog final : public Source {
@@ -52,15 +54,15 @@ class EmbeddedCatalog final : public Source {
   void OnChange(std::function<void(const std::string& service)> callback) override;
   bool SetDraining(const std::string& service, const std::string& instance_id,
                    bool draining) override;
-  // Every removal that is not the end of a lease was asked for by somebody.
-  bool LeftByItself(const std::string&, const std::string&) const override { return true; }
+  // Of the last kLeaversMax that left; the older ones, and those of before a restart, are doubted.
+  bool LeftByItself(const std::string& service, const std::string& instance_id) const override;
   CatalogState State() const override;
 
   // For the HTTP API and the web page.
   const Catalog& catalog() const { return *catalog_; }
+  const Agent& agent() const { return agent_; }
   const EmbeddedCatalogOptions& options() const { return options_; }
   std::string node_id() const;
-  bool Draining(const std::string& node, const std::string& service_id) const;
 
   // Every change goes through here: runs `change` against the agent or the catalog, then wakes
   // readers, starts and stops probes, and has the store write the change at the end of this turn of
@@ -79,8 +81,10 @@ class EmbeddedCatalog final : public Source {
   void FinishTurn();
   absl::Status Flush();
   void ArmTimer();
+  void OnTimer(Agent::Time planned);
+  void FollowProbes(const Dirty& dirty);
+  void RememberLeavers(const Dirty& dirty);
   void NotifyServices(const std::set<std::string>& touched);
-  void ForgetDraining();
 
   boost::asio::io_context& io_;
   const EmbeddedCatalogOptions options_;
@@ -94,8 +98,10 @@ class EmbeddedCatalog final : public Source {
 
   std::function<void(const std::string&)> on_change_;
   mutable std::map<std::string, std::string> asked_;  // folded service name -> spelling asked for
-  std::map<std::pair<std::string, std::string>, uint64_t>
-      draining_;  // node (folded), service id -> generation
+  std::set<std::string> told_;      // further keys for NotifyServices at the end of this turn
+  std::set<std::string> vanished_;  // "NODE/SERVICE_ID", node folded: removed in this turn by Tick
+  std::set<std::string> left_;      // likewise: removed because somebody asked for it
+  std::deque<std::string> left_order_;
   Dirty unwritten_;
   Agent::Time armed_for_ = Agent::Time::max();
   bool turn_posted_ = false;

@@ -44,18 +44,16 @@ void Worsen(Instance& instance, const std::vector<const CheckRecord*>& checks) {
 
 }  // namespace
 
-Instance MakeInstance(const Catalog::Node& node, const ServiceRecord& service,
-                      const Catalog::ChecksByService& checks) {
+Instance MakeInstance(const Catalog::Node& node, const ServiceRecord& service) {
   Instance instance;
   instance.id = absl::StrCat(node.record.name, "/", service.id);
   instance.generation = service.generation;
+  instance.registered_index = service.generation;  // when it claimed its address
+  instance.draining = service.draining;
   instance.address = service.address.empty() ? node.record.address : service.address;
   instance.tags = service.tags;
   instance.health = InstanceHealth::kPassing;
-  for (const std::string_view owner : {std::string_view(), std::string_view(service.id)}) {
-    const auto group = checks.find(owner);
-    if (group != checks.end()) Worsen(instance, group->second);
-  }
+  Worsen(instance, Catalog::ChecksOf(node, service.id));
   const bool warning = instance.health == InstanceHealth::kWarning;
   instance.weight = static_cast<uint32_t>(
       std::max<int64_t>(1, warning ? service.weights.warning : service.weights.passing));

@@ -6,9 +6,7 @@
 
 namespace ringway::cp {
 
-// `checks` are the node's, grouped. An instance without an IP address and a port is critical and
-// says so.
-Instance MakeInstance(const Catalog::Node& node, const ServiceRecord& service,
-                      const Catalog::ChecksByService& checks);
+// An instance without an IP address and a port is critical and says so.
+Instance MakeInstance(const Catalog::Node& node, const ServiceRecord& service);
 
 }  // namespace ringway::cp

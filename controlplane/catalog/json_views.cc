@@ -134,21 +134,13 @@ bool TagsMatch(const ServiceRecord& service, const InstanceFilter& filter) {
 json::value HealthServiceJson(const ViewSource& source, std::string_view service,
                               const InstanceFilter& filter) {
   json::array out;
-  const Catalog::Node* grouped = nullptr;
-  Catalog::ChecksByService groups;
   for (const auto& [node, record] : source.catalog.InstancesOf(service)) {
     if (!NodeMatches(node->record, filter) || !TagsMatch(*record, filter)) continue;
-    if (grouped != node) groups = Catalog::GroupChecks(*node);
-    grouped = node;
     json::array checks;
     bool passing = true;
-    for (const std::string_view owner : {std::string_view(), std::string_view(record->id)}) {
-      const auto group = groups.find(owner);
-      if (group == groups.end()) continue;
-      for (const CheckRecord* check : group->second) {
-        passing &= check->status == kStatusPassing;
-        checks.push_back(CheckJson(*node, *check, false));
-      }
+    for (const CheckRecord* check : Catalog::ChecksOf(*node, record->id)) {
+      passing &= check->status == kStatusPassing;
+      checks.push_back(CheckJson(*node, *check, false));
     }
     if (filter.passing && !passing) continue;
     out.push_back({{"Node", NodeRecordJson(node->record, source.datacenter)},

@@ -49,26 +49,21 @@ Probes::~Probes() {
   for (auto& [id, probe] : running_) probe->Stop();
 }
 
-void Probes::Follow(const Catalog::Node& node) {
-  for (auto entry = running_.begin(); entry != running_.end();) {
-    const auto check = node.checks.find(entry->first);
-    if (check != node.checks.end() && check->second.spec == entry->second->spec) {
-      ++entry;
-      continue;
-    }
-    entry->second->Stop();
-    entry = running_.erase(entry);
+void Probes::Follow(const std::string& check_id, const CheckRecord* check) {
+  const auto found = running_.find(check_id);
+  if (found != running_.end()) {
+    if (check != nullptr && check->spec == found->second->spec) return;
+    found->second->Stop();
+    running_.erase(found);
   }
-  for (const auto& [id, check] : node.checks) {
-    if (!check.spec.IsProbe() || running_.contains(id)) continue;
-    const auto probe = std::make_shared<Probe>();
-    probe->check_id = id;
-    probe->spec = check.spec;
-    probe->result = result_;
-    running_[id] = probe;
-    asio::co_spawn(io_, Probe::Run(probe),
-                   asio::bind_cancellation_slot(probe->cancel.slot(), asio::detached));
-  }
+  if (check == nullptr || !check->spec.IsProbe()) return;
+  const auto probe = std::make_shared<Probe>();
+  probe->check_id = check_id;
+  probe->spec = check->spec;
+  probe->result = result_;
+  running_[check_id] = probe;
+  asio::co_spawn(io_, Probe::Run(probe),
+                 asio::bind_cancellation_slot(probe->cancel.slot(), asio::detached));
 }
 
 }  // namespace ringway::cp

@@ -9,7 +9,7 @@
 #include <memory>
 #include <string>
 
-#include "controlplane/catalog/catalog.h"
+#include "controlplane/catalog/records.h"
 
 namespace ringway::cp {
 
@@ -19,8 +19,8 @@ class Probes {
   using Result = std::function<void(const std::string&, const std::string&, const std::string&)>;
   Probes(boost::asio::io_context& io, Result result);
   ~Probes();
-  // Starts, stops and restarts probes so that they are those of `node`.
-  void Follow(const Catalog::Node& node);
+  // Starts, stops or restarts what a check that is new, changed or gone asks for. `check`: null when it is gone.
+  void Follow(const std::string& check_id, const CheckRecord* check);
 
  private:
   struct Probe;

@@ -151,6 +151,7 @@ void ReadService(const json::value& in, ServiceRecord& service) {
   Get(in, "create_index", service.create_index);
   Get(in, "modify_index", service.modify_index);
   Get(in, "generation", service.generation);
+  Get(in, "draining", service.draining);
 }
 
 void ReadCheck(const json::value& in, CheckRecord& check) {
@@ -195,7 +196,8 @@ std::string EncodeService(const ServiceRecord& service) {
                                      {"enable_tag_override", service.enable_tag_override},
                                      {"create_index", service.create_index},
                                      {"modify_index", service.modify_index},
-                                     {"generation", service.generation}});
+                                     {"generation", service.generation},
+                                     {"draining", service.draining}});
 }
 
 std::string EncodeCheck(const CheckRecord& check) {

@@ -17,6 +17,9 @@ inline constexpr char kStatusPassing[] = "passing";
 inline constexpr char kStatusWarning[] = "warning";
 inline constexpr char kStatusCritical[] = "critical";
 
+// CheckRecord::type of the check that stands for a sidecar's connection.
+inline constexpr char kLeaseType[] = "lease";
+
 struct Weights {
   int64_t passing = 1;
   int64_t warning = 1;
@@ -54,6 +57,7 @@ struct ServiceRecord {
   uint64_t modify_index = 0;
   uint64_t generation =
       0;  // index of the registration that created it or last changed address or port
+  bool draining = false;  // asked for by its sidecar or a person; ends with the generation
 };
 
 // How the agent finds a check's status. Durations of zero: not given.
@@ -83,7 +87,7 @@ struct CheckRecord {
   std::string service_id;  // empty: a check of the node
   std::string service_name;
   std::vector<std::string> service_tags;
-  std::string type;  // ttl, http, tcp, maintenance, or empty
+  std::string type;  // ttl, http, tcp, maintenance, lease, or empty
   CheckSpec spec;
   std::string fresh_output;  // what the agent saw last; `output` follows with the next status or
                              // after 5 minutes

@@ -99,7 +99,10 @@ TEST_F(CatalogAgent, RemovesWhatStaysCritical) {
       R"({"Name":"web","Check":{"TTL":"2s","Status":"passing","DeregisterCriticalServiceAfter":"5s"}})");
   EXPECT_TRUE(agent_->Tick(now_ + seconds(2)).empty());
   EXPECT_TRUE(agent_->Tick(now_ + milliseconds(6999)).empty());
-  EXPECT_EQ(agent_->Tick(now_ + seconds(7)), std::vector<std::string>{"web"});
+  const std::vector<Agent::Removed> removed = agent_->Tick(now_ + seconds(7));
+  ASSERT_EQ(removed.size(), 1u);
+  EXPECT_EQ(removed[0].service_id, "web");
+  EXPECT_EQ(removed[0].check_id, "service:web");
   EXPECT_TRUE(agent_->node().services.empty());
   EXPECT_EQ(agent_->NextTick(), Agent::Time::max());
 }
