@@ -25,6 +25,7 @@ target_compile_definitions(ringway_asio INTERFACE BOOST_ASIO_NO_DEPRECATED BOOST
 
 if(NOT RINGWAY_SIDECAR_ONLY)
   find_package(SQLite3 REQUIRED)
+  find_package(OpenSSL 3.0 REQUIRED COMPONENTS SSL)
   find_package(CLI11 REQUIRED)
   pkg_check_modules(liburing REQUIRED IMPORTED_TARGET liburing>=2.9)
   pkg_check_modules(libbpf REQUIRED IMPORTED_TARGET libbpf>=1.4)

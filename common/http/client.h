@@ -12,15 +12,17 @@
 
 namespace ringway::http {
 
-// Where to connect: "http://HOST[:PORT][/base]" or "unix:/path".
+// Where to connect: "http://HOST[:PORT][/base]" or "unix:/path"; "https://" only for those who have TLS (tls_client.h).
 struct Url {
   std::string host;      // as given; IPv6 without brackets; empty for unix
   uint16_t port = 80;
   std::string base;      // path prefix without trailing slash, often empty
   std::string unix_path;
+  bool tls = false;
   std::string HostHeader() const;
 };
-absl::StatusOr<Url> ParseUrl(std::string_view text);
+absl::StatusOr<Url> ParseUrl(std::string_view text);        // refuses https://
+absl::StatusOr<Url> ParseUrlOrTls(std::string_view text);   // the same with https://, port 443 unless given
 
 struct ClientRequest {
   std::string method = "GET";
@@ -28,6 +30,8 @@ struct ClientRequest {
   std::vector<std::pair<std::string, std::string>> headers;  // a "Host" here replaces the derived one
   std::string body;
   std::chrono::milliseconds timeout{5000};  // connect + send + whole response
+  std::chrono::milliseconds connect_timeout{5000};  // channels: name, connect and TLS handshake
+  std::chrono::milliseconds idle_timeout{0};        // a response that has begun does not pause for longer; 0: no such limit
   size_t body_bytes_max = 64u << 20;
 };
 struct ClientResponse {

@@ -9,6 +9,9 @@
 namespace ringway::http {
 namespace {
 
+constexpr uint16_t kPort = 80;
+constexpr uint16_t kTlsPort = 443;
+
 absl::Status Wanted(std::string_view text) {
   return absl::InvalidArgumentError(
       absl::StrCat("wanted http://HOST[:PORT][/base] or unix:/path, got \"", std::string(text), "\""));
@@ -19,7 +22,7 @@ absl::Status Wanted(std::string_view text) {
 std::string Url::HostHeader() const {
   if (!unix_path.empty()) return "localhost";
   const std::string name = host.find(':') == host.npos ? host : "[" + host + "]";
-  return port == 80 ? name : absl::StrCat(name, ":", port);
+  return port == (tls ? kTlsPort : kPort) ? name : absl::StrCat(name, ":", port);
 }
 
 absl::StatusOr<Url> ParseUrl(std::string_view text) {
@@ -61,6 +64,18 @@ absl::StatusOr<Url> ParseUrl(std::string_view text) {
     return Wanted(text);
   }
   url.port = static_cast<uint16_t>(number);
+  return url;
+}
+
+absl::StatusOr<Url> ParseUrlOrTls(std::string_view text) {
+  constexpr std::string_view kTls = "https://";
+  if (!text.starts_with(kTls)) return ParseUrl(text);
+  const std::string rest(text.substr(kTls.size()));
+  absl::StatusOr<Url> url = ParseUrl("http://" + rest);
+  if (!url.ok()) return absl::InvalidArgumentError(absl::StrCat("wanted https://HOST[:PORT][/base], got \"", std::string(text), "\""));
+  url->tls = true;
+  const std::string authority = rest.substr(0, rest.find('/'));
+  if (url->port == kPort && !authority.ends_with(":80")) url->port = kTlsPort;
   return url;
 }
 

@@ -8,7 +8,7 @@
 #include <boost/asio/use_awaitable.hpp>
 
 #include "common/log/log.h"
-#include "sidecar/backoff.h"
+#include "common/backoff.h"
 #include "sidecar/checks/run_check.h"
 
 namespace ringway::sidecar {

@@ -10,7 +10,7 @@
 #include <string>
 
 #include "absl/status/status.h"
-#include "sidecar/backoff.h"
+#include "common/backoff.h"
 #include "sidecar/checks/health.h"
 #include "sidecar/register/catalog.h"
 #include "sidecar/register/definition.h"

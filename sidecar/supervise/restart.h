@@ -4,7 +4,7 @@
 
 #include <chrono>
 
-#include "sidecar/backoff.h"
+#include "common/backoff.h"
 #include "sidecar/supervise/program.h"
 
 namespace ringway::sidecar {

@@ -5,7 +5,7 @@
 #include <chrono>
 #include <random>
 
-namespace ringway::sidecar {
+namespace ringway {
 
 class Backoff {
  public:
@@ -34,4 +34,4 @@ std::chrono::milliseconds WithJitter(std::chrono::milliseconds wait, Random& ran
   return std::chrono::milliseconds(share(random));
 }
 
-}  // namespace ringway::sidecar
+}  // namespace ringway
