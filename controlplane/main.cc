@@ -66,6 +66,7 @@ absl::Status Open(asio::io_context& io, const cp::CatalogConfig& config, Catalog
   }
   cp::EmbeddedCatalogOptions options;
   options.data_dir = config.data_dir;
+  options.lease = {std::chrono::milliseconds(config.lease.timeout_ms), std::chrono::milliseconds(config.lease.deregister_after_ms)};
   auto opened = cp::EmbeddedCatalog::Open(io, options);
   if (!opened.ok()) return opened.status();
   catalog.embedded = *std::move(opened);
@@ -78,6 +79,7 @@ absl::Status Serve(asio::io_context& io, const cp::CatalogConfig& config, cp::Co
   cp::CatalogServerOptions options;
   options.bind = config.listen;
   options.connections_max = cp::CatalogConnectionsMax();
+  options.leases_max = options.connections_max / 2;
   options.drain = std::bind_front(&cp::ControlPlane::Drain, &plane);
   options.undrain = std::bind_front(&cp::ControlPlane::Undrain, &plane);
   auto server = cp::CatalogServer::Listen(io, *catalog.embedded, options);
