@@ -58,12 +58,14 @@ asio::awaitable<http::Response> AnswerDrain(ControlPlane& plane, const http::Req
   const std::chrono::milliseconds wait(*wait_ms);
   const auto result = co_await plane.Drain(service, id, wait);
   if (!result.ok()) co_return Refusal(request, result.status());
+  const std::string why = result->drained ? "" : WhyNotDrained(*result);
   co_return Json(request, {{"service", service},
                            {"endpoint", id},
                            {"drained", result->drained},
                            {"in_flight", result->in_flight},
                            {"dataplanes", result->dataplanes},
-                           {"behind", result->behind}});
+                           {"behind", result->behind},
+                           {"why", why}});
 }
 
 http::Response AnswerUndrain(ControlPlane& plane, const http::Request& request, const http::Target& target) {
@@ -71,7 +73,10 @@ http::Response AnswerUndrain(ControlPlane& plane, const http::Request& request, 
   if (!name.ok()) return Refusal(request, name.status());
   const absl::Status status = plane.Undrain(name->service, name->id);
   if (!status.ok()) return Refusal(request, status);
-  return Text(request, http_status::ok, name->service + " " + name->id + " is back in service");
+  const std::string who = name->service + " " + name->id;
+  const api::Endpoint* endpoint = plane.EndpointOf(*name);
+  if (endpoint == nullptr || endpoint->state == api::EndpointState::kReady) return Text(request, http_status::ok, who + " is back in service");
+  return Text(request, http_status::ok, who + " is not drained by hand any more, but gets no requests yet: " + endpoint->reason);
 }
 
 asio::awaitable<http::Response> Answer(ControlPlane& plane, const http::Request& request) {

@@ -1,6 +1,7 @@
 // See control_plane.h. The status document is in status.cc.
 #include "controlplane/control_plane.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -10,10 +11,16 @@
 #include "controlplane/config/net_names.h"
 
 namespace ringway::cp {
+namespace {
+
+constexpr std::chrono::milliseconds kCatalogLook{200};  // how soon the dataplanes hear of a change
+constexpr std::chrono::seconds kCatalogTold{1};
+
+}  // namespace
 
 ControlPlane::ControlPlane(boost::asio::io_context& io, Loaded loaded, std::string run_dir)
     : io_(io), loaded_(std::move(loaded)), run_dir_(std::move(run_dir)), loaded_at_(std::chrono::system_clock::now()),
-      state_(loaded_.config.catalog.data_dir), checker_(io) {
+      state_(loaded_.config.catalog.data_dir), checker_(io), catalog_timer_(io) {
   if (!state_.problem().empty()) spdlog::warn("feed: {}; versions begin a new epoch at each start", state_.problem());
 }
 
@@ -27,16 +34,45 @@ absl::Status ControlPlane::Listen() {
 }
 
 void ControlPlane::Follow(Source& catalog) {
+  catalog_ = &catalog;
   resolver_ = std::make_unique<Resolver>(io_, catalog, checker_, state_);
+  last_known_ = std::make_unique<LastKnown>(io_, loaded_.config.catalog.data_dir, [this]() -> const api::Snapshot& { return resolver_->snapshot(); });
+  resolver_->Restore(last_known_->Read());
   resolver_->OnPublish([this](const api::Snapshot& now, const api::Delta* delta) {
     feed_->Publish(delta);
+    last_known_->Changed();
     spdlog::debug("feed: version {} published", now.version);
   });
+  feed_->OnEjections([this] { TakeEjections(); });
   drain_ = std::make_unique<DrainCoordinator>(*resolver_, *feed_);
   LogWarnings();
   resolver_->Configure(loaded_.config);
   spdlog::info("config {}: {} listeners, {} services; version {} published on {}/feed.sock", loaded_.config.file, loaded_.config.listeners.size(),
                loaded_.config.services.size(), resolver_->snapshot().version, run_dir_);
+  TellCatalogState();
+}
+
+void ControlPlane::TakeEjections() {
+  auto ejected = feed_->Ejected();
+  for (const api::Service& service : resolver_->snapshot().services) resolver_->SetEjected(service.name, std::move(ejected[service.name]));
+}
+
+// To the dataplanes, for their stats: at each change, and every second so that the age is true.
+void ControlPlane::TellCatalogState() {
+  const CatalogState state = catalog_->State();
+  const auto good_at = std::chrono::duration_cast<std::chrono::milliseconds>(state.good_at.time_since_epoch());
+  const api::CatalogStatus status{state.name, state.ok, good_at.count(), state.error};
+  const auto now = std::chrono::steady_clock::now();
+  const bool news = status.name != catalog_told_.name || status.ok != catalog_told_.ok || status.error != catalog_told_.error;
+  if (news || now - catalog_told_at_ >= kCatalogTold) {
+    feed_->PublishStatus(status);
+    catalog_told_ = status;
+    catalog_told_at_ = now;
+  }
+  catalog_timer_.expires_after(kCatalogLook);
+  catalog_timer_.async_wait([this](boost::system::error_code error) {
+    if (!error) TellCatalogState();
+  });
 }
 
 void ControlPlane::LogWarnings() const {
@@ -100,6 +136,15 @@ boost::asio::awaitable<absl::StatusOr<DrainResult>> ControlPlane::Drain(std::str
 }
 
 absl::Status ControlPlane::Undrain(const std::string& service, const std::string& instance_id) { return drain_->Undrain(service, instance_id); }
+
+const api::Endpoint* ControlPlane::EndpointOf(const EndpointName& name) const {
+  for (const api::Service& service : resolver_->snapshot().services) {
+    if (service.name != name.service) continue;
+    const auto found = std::find_if(service.endpoints.begin(), service.endpoints.end(), [&](const api::Endpoint& one) { return one.id == name.id; });
+    return found == service.endpoints.end() ? nullptr : &*found;
+  }
+  return nullptr;
+}
 
 absl::StatusOr<EndpointName> ControlPlane::Find(const std::string& service, const std::string& endpoint) const {
   std::vector<EndpointName> found;

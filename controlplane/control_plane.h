@@ -4,6 +4,7 @@
 
 #include <boost/asio/awaitable.hpp>
 #include <boost/asio/io_context.hpp>
+#include <boost/asio/steady_timer.hpp>
 #include <boost/json/value.hpp>
 #include <chrono>
 #include <memory>
@@ -17,6 +18,7 @@
 #include "controlplane/drain.h"
 #include "controlplane/feed_state.h"
 #include "controlplane/health/checker.h"
+#include "controlplane/last_known.h"
 #include "controlplane/push/feed_server.h"
 #include "controlplane/resolver.h"
 
@@ -51,11 +53,16 @@ class ControlPlane {
   // FailedPrecondition when more than one fits.
   absl::StatusOr<EndpointName> Find(const std::string& service, const std::string& endpoint) const;
 
+  // As it is in the snapshot; null when it is not there.
+  const api::Endpoint* EndpointOf(const EndpointName& name) const;
+
   // What GET /status answers (docs/reference/config.md).
   boost::json::value Status() const;
 
  private:
   void LogWarnings() const;
+  void TakeEjections();
+  void TellCatalogState();
 
   boost::asio::io_context& io_;
   Loaded loaded_;
@@ -67,6 +74,11 @@ class ControlPlane {
   std::unique_ptr<Resolver> resolver_;
   std::unique_ptr<FeedServer> feed_;
   std::unique_ptr<DrainCoordinator> drain_;
+  std::unique_ptr<LastKnown> last_known_;
+  const Source* catalog_ = nullptr;
+  api::CatalogStatus catalog_told_;
+  std::chrono::steady_clock::time_point catalog_told_at_{};
+  boost::asio::steady_timer catalog_timer_;
   const api::Snapshot nothing_yet_;
 };
 

@@ -8,9 +8,11 @@
 #include <cstdint>
 #include <functional>
 #include <string>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "controlplane/push/drain_progress.h"
 
 namespace ringway::cp {
 
@@ -19,7 +21,11 @@ struct DrainResult {
   uint64_t in_flight = 0;    // exchanges still running when the answer was given, over all dataplanes
   uint32_t dataplanes = 0;   // connected when the answer was given
   uint32_t behind = 0;       // of these, how many have not acknowledged the draining snapshot
+  std::vector<DataplaneProgress> waiting;  // whom it waits for, when not drained
 };
+
+// Of a result that is not drained, in words: "dataplane 12 has 3 in flight; dataplane 14 has not acknowledged".
+std::string WhyNotDrained(const DrainResult& result);
 
 // What the catalog's HTTP server and the admin socket are given; main.cc wires them to DrainCoordinator.
 // `instance_id` is the id within the service ("NODE/SERVICE_ID"). NotFound when nobody knows it. At the end of `wait` the

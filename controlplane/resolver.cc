@@ -12,43 +12,6 @@ namespace ringway::cp {
 namespace {
 
 constexpr std::chrono::milliseconds kGatherFor{2};
-constexpr uint32_t kWeightMax = 256;
-
-std::string CatalogReason(const Instance& instance) {
-  switch (instance.health) {
-    case InstanceHealth::kPassing: return "";
-    case InstanceHealth::kWarning: return instance.reason.empty() ? "a check in the catalog warns" : "catalog check warns: " + instance.reason;
-    case InstanceHealth::kCritical: return instance.reason.empty() ? "a check in the catalog is critical" : "catalog check critical: " + instance.reason;
-    case InstanceHealth::kMaintenance: return instance.reason.empty() ? "in maintenance" : "in maintenance: " + instance.reason;
-  }
-  return "";
-}
-
-// A line for each endpoint that came, went or changed its state; a mass change is one line, so that the log stays readable.
-void LogChanges(const std::vector<api::Endpoint>& before, const api::ServiceDelta& delta) {
-  constexpr size_t kLinesMax = 20;
-  if (delta.upserted.size() + delta.removed.size() > kLinesMax) {
-    return spdlog::info("{}: {} endpoints came or changed, {} are gone", delta.service, delta.upserted.size(), delta.removed.size());
-  }
-  for (const api::Endpoint& now : delta.upserted) {
-    const auto old = std::lower_bound(before.begin(), before.end(), now.id, [](const api::Endpoint& one, const std::string& id) { return one.id < id; });
-    if (old != before.end() && old->id == now.id && old->generation == now.generation && old->state == now.state) continue;
-    const std::string what = now.state == api::EndpointState::kReady ? "ready" : now.state == api::EndpointState::kDown ? "down: " + now.reason : now.reason;
-    const auto level = now.state == api::EndpointState::kDown ? spdlog::level::warn : spdlog::level::info;
-    spdlog::log(level, "{} {} ({}) is {}", delta.service, now.id, FormatHostPort(now.address, now.port), what);
-  }
-  for (const std::string& id : delta.removed) spdlog::info("{} {} is gone", delta.service, id);
-}
-
-// The line to find at night: a service that stops being served, and that it is again.
-void LogServed(const std::string& service, const std::vector<api::Endpoint>& before, const std::vector<api::Endpoint>& after) {
-  const auto served = [](const std::vector<api::Endpoint>& endpoints) {
-    return std::any_of(endpoints.begin(), endpoints.end(), [](const api::Endpoint& one) { return one.state == api::EndpointState::kReady; });
-  };
-  if (served(before) == served(after)) return;
-  if (served(after)) return spdlog::info("{} is served again", service);
-  spdlog::error("{} is not served: {} endpoints, none of them ready", service, after.size());
-}
 
 // Is everything the same that only a whole snapshot can carry?
 bool SameSettings(const Config& a, const Config& b) {
@@ -61,26 +24,6 @@ bool SameSettings(const Config& a, const Config& b) {
 }
 
 }  // namespace
-
-api::Endpoint MakeEndpoint(const Instance& instance, const CheckVerdict& verdict) {
-  api::Endpoint endpoint;
-  endpoint.id = instance.id;
-  endpoint.generation = instance.generation;
-  endpoint.address = instance.address;
-  endpoint.port = instance.port;
-  endpoint.weight = std::clamp<uint32_t>(instance.weight, 1, kWeightMax);
-  if (instance.draining) {
-    endpoint.state = api::EndpointState::kDraining;
-    endpoint.reason = "draining: asked for by its sidecar or by hand";
-  } else if (instance.health != InstanceHealth::kPassing) {
-    endpoint.state = api::EndpointState::kDown;
-    endpoint.reason = CatalogReason(instance);
-  } else if (!verdict.up) {
-    endpoint.state = api::EndpointState::kDown;
-    endpoint.reason = "active check failed: " + verdict.reason;
-  }
-  return endpoint;
-}
 
 std::optional<api::ServiceDelta> DiffEndpoints(const std::string& service, const std::vector<api::Endpoint>& before,
                                                const std::vector<api::Endpoint>& after) {
@@ -99,7 +42,7 @@ std::optional<api::ServiceDelta> DiffEndpoints(const std::string& service, const
 }
 
 Resolver::Resolver(boost::asio::io_context& io, Source& catalog, Checker& checker, FeedState& state)
-    : catalog_(catalog), checker_(checker), state_(state), timer_(io) {
+    : catalog_(catalog), checker_(checker), state_(state), timer_(io), next_look_(io) {
   const auto touch = [this, alive = std::weak_ptr<bool>(alive_)](const std::string& service) {
     if (!alive.expired()) Touch(service);
   };
@@ -115,40 +58,88 @@ Source& Resolver::SourceOf(const std::string& service) {
   return catalog_;
 }
 
-void Resolver::Configure(const Config& config) {
-  for (const auto& [name, service] : config_.services) {
-    if (config.services.count(name) == 0) checker_.RemoveService(name);
+const Pool* Resolver::PoolOf(const std::string& service) const {
+  const auto found = served_.find(service);
+  return found == served_.end() ? nullptr : &found->second.pool;
+}
+
+void Resolver::Restore(const std::vector<api::Service>& services) {
+  for (const api::Service& service : services) {
+    restored_[service.name] = service.endpoints;
+    CheckFailures failures;
+    for (const api::Endpoint& endpoint : service.endpoints) {
+      if (const auto reason = CheckFailureOf(endpoint)) failures[endpoint.id] = {endpoint.generation, *reason};
+    }
+    checker_.Remember(service.name, std::move(failures));
   }
+}
+
+void Resolver::Configure(const Config& config) {
   const bool endpoints_only = snapshot_.version != 0 && SameSettings(config_, config);
+  for (const auto& [name, service] : config_.services) {
+    if (config.services.count(name) != 0) continue;
+    checker_.RemoveService(name);
+    log_.Forget(name);
+  }
+  for (const auto& [name, service] : config.services) {
+    if (!service.health_check) checker_.RemoveService(name);  // before its verdicts are asked for
+  }
   config_ = config;
   static_source_.Configure(config);
   if (endpoints_only) {
     for (const auto& [name, service] : config.services) touched_.insert(name);
-    return Settle();
+    Settle();
+    for (const auto& [name, service] : config.services) Check(service, snapshot_.services[served_.at(name).index].endpoints);
+    return;
   }
+  ConfigureWhole();
+}
+
+void Resolver::ConfigureWhole() {
   api::Snapshot next;
-  next.listeners = config.listeners;
-  next.stats = config.stats;
-  next.sessions_max = config.sessions_max;
-  next.shutdown_timeout_ms = config.shutdown_timeout_ms;
-  next.handover_timeout_ms = config.handover_timeout_ms;
-  index_.clear();
-  for (const auto& [name, service] : config.services) {
-    index_[name] = next.services.size();
-    next.services.push_back(service.settings);
-    next.services.back().endpoints = Resolve(service);
-  }
-  touched_.clear();
   next.epoch = snapshot_.epoch;
   next.version = snapshot_.version;
+  next.listeners = config_.listeners;
+  next.stats = config_.stats;
+  next.sessions_max = config_.sessions_max;
+  next.shutdown_timeout_ms = config_.shutdown_timeout_ms;
+  next.handover_timeout_ms = config_.handover_timeout_ms;
+  std::map<std::string, Served> served_before = std::exchange(served_, {});
+  for (const auto& [name, service] : config_.services) {
+    auto old = served_before.extract(name);
+    Served& served = served_[name];
+    std::vector<api::Endpoint> before;
+    if (!old.empty()) {
+      before = std::move(snapshot_.services[old.mapped().index].endpoints);
+      served = std::move(old.mapped());
+    } else if (const auto restored = restored_.find(name); restored != restored_.end() && &SourceOf(name) == &catalog_) {
+      before = std::move(restored->second);
+      served.source = &catalog_;
+      for (const api::Endpoint& endpoint : before) served.restored.push_back(InstanceOf(endpoint));
+    }
+    served.index = next.services.size();
+    next.services.push_back(service.settings);
+    next.services.back().endpoints = Resolve(service, served, before);
+    Check(service, next.services.back().endpoints);
+  }
+  restored_.clear();
+  touched_.clear();
   snapshot_ = std::move(next);
+  ScheduleNextLook();
   NextVersion(nullptr);
 }
 
 void Resolver::Touch(const std::string& service) {
-  if (index_.count(service) == 0) return;  // in the catalog, but nobody routes to it
+  if (served_.count(service) == 0) return;  // in the catalog, but nobody routes to it
   touched_.insert(service);
   Schedule();
+}
+
+void Resolver::SetEjected(const std::string& service, EjectedEndpoints ejected) {
+  const auto found = served_.find(service);
+  if (found == served_.end() || found->second.ejected == ejected) return;
+  found->second.ejected = std::move(ejected);
+  Touch(service);
 }
 
 void Resolver::Schedule() {
@@ -161,42 +152,92 @@ void Resolver::Schedule() {
   });
 }
 
+// One timer for all pools: whose time has come is looked at again.
+void Resolver::ScheduleNextLook() {
+  Pool::Time at = Pool::Time::max();
+  for (const auto& [name, served] : served_) at = std::min(at, served.pool.next_look());
+  if (std::exchange(next_look_at_, at) == at) return;
+  if (at == Pool::Time::max()) {
+    next_look_.cancel();
+    return;
+  }
+  next_look_.expires_at(at);
+  next_look_.async_wait([this, alive = std::weak_ptr<bool>(alive_)](boost::system::error_code error) {
+    if (error || alive.expired()) return;
+    next_look_at_ = Pool::Time::max();
+    const auto now = std::chrono::steady_clock::now();
+    for (const auto& [name, served] : served_) {
+      if (served.pool.next_look() <= now) touched_.insert(name);
+    }
+    Settle();
+  });
+}
+
 void Resolver::Settle() {
   settled_at_ = std::chrono::steady_clock::now();
   api::Delta delta;
   for (const std::string& name : std::exchange(touched_, {})) {
-    const auto found = index_.find(name);
-    if (found == index_.end()) continue;
-    std::vector<api::Endpoint>& endpoints = snapshot_.services[found->second].endpoints;
-    std::vector<api::Endpoint> now = Resolve(config_.services.at(name));
+    const auto found = served_.find(name);
+    if (found == served_.end()) continue;
+    const ServiceConfig& service = config_.services.at(name);
+    std::vector<api::Endpoint>& endpoints = snapshot_.services[found->second.index].endpoints;
+    std::vector<api::Endpoint> now = Resolve(service, found->second, endpoints);
     auto changed = DiffEndpoints(name, endpoints, now);
     if (!changed) continue;
-    LogChanges(endpoints, *changed);
-    LogServed(name, endpoints, now);
+    log_.Changed(endpoints, now, *changed, settled_at_);
     endpoints = std::move(now);
+    CheckChanged(service, *changed);
     delta.services.push_back(std::move(*changed));
   }
+  ScheduleNextLook();
   if (!delta.services.empty()) NextVersion(&delta);
 }
 
-std::vector<api::Endpoint> Resolver::Resolve(const ServiceConfig& service) {
-  const std::string& name = service.settings.name;
-  std::vector<Instance> instances = SourceOf(name).Instances(name);
-  std::vector<CheckTarget> targets;
-  std::vector<api::Endpoint> endpoints;
+std::vector<Instance> Resolver::Instances(const std::string& service, Served& served) {
+  const Source& source = SourceOf(service);
+  std::vector<Instance> instances = source.Instances(service);  // asking is what makes a catalog follow the service
+  if (!source.Knows(service)) return served.restored;
+  served.restored.clear();
   std::erase_if(instances, [&](const Instance& instance) {
     if (instance.port != 0 && IsIpLiteral(instance.address)) return false;
-    if (unusable_logged_.size() < 10000 && unusable_logged_.insert(name + "/" + instance.id).second) {
-      spdlog::warn("{} {} is left out: wanted an IP address and a port, it is registered as \"{}\" port {}", name, instance.id, instance.address, instance.port);
+    if (unusable_logged_.size() < 10000 && unusable_logged_.insert(service + "/" + instance.id).second) {
+      spdlog::warn("{} {} is left out: wanted an IP address and a port, it is registered as \"{}\" port {}", service, instance.id, instance.address, instance.port);
     }
     return true;
   });
-  for (const Instance& instance : instances) targets.push_back({instance.id, instance.generation, instance.address, instance.port});
-  checker_.SetTargets(name, service.health_check, targets);
-  for (const Instance& instance : instances) {
-    endpoints.push_back(MakeEndpoint(instance, checker_.Verdict(name, instance.id, instance.generation)));
-  }
+  return instances;
+}
+
+std::vector<api::Endpoint> Resolver::Resolve(const ServiceConfig& service, Served& served, const std::vector<api::Endpoint>& before) {
+  static const std::vector<api::Endpoint> kNone;
+  const std::string& name = service.settings.name;
+  const Source& source = SourceOf(name);
+  const bool same_source = served.source == &source;
+  if (!same_source) served.pool = Pool();  // the file has taken the service over from the catalog, or the other way round
+  served.source = &source;
+  const std::vector<Instance> instances = Instances(name, served);
+  const Pool::Evidence evidence{instances, checker_.Failing(name), served.ejected,
+                                [&](const std::string& id) { return source.LeftByItself(name, id); }};
+  const Pool::Rules rules{std::chrono::milliseconds(service.empty_hold_ms), std::chrono::milliseconds(service.flap_hold_max_ms),
+                          service.settings.ejected_percent_max};
+  auto endpoints = served.pool.Judge(rules, evidence, same_source ? before : kNone, std::chrono::steady_clock::now());
+  log_.Judged(name, served.pool, rules);
   return endpoints;
+}
+
+// Every endpoint is checked, also those that get no requests: that is how they come back.
+void Resolver::Check(const ServiceConfig& service, const std::vector<api::Endpoint>& endpoints) {
+  std::vector<CheckTarget> targets;
+  for (const api::Endpoint& one : endpoints) targets.push_back({one.id, one.generation, one.address, one.port});
+  checker_.SetTargets(service.settings.name, service.health_check, targets);
+}
+
+void Resolver::CheckChanged(const ServiceConfig& service, const api::ServiceDelta& delta) {
+  if (!service.health_check) return;
+  for (const api::Endpoint& one : delta.upserted) {
+    checker_.SetTarget(service.settings.name, *service.health_check, {one.id, one.generation, one.address, one.port});
+  }
+  for (const std::string& id : delta.removed) checker_.RemoveTarget(service.settings.name, id);
 }
 
 void Resolver::NextVersion(const api::Delta* delta) {

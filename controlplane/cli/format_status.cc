@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
 #include "common/log/printable.h"
 #include "controlplane/cli/commands.h"
 
@@ -55,6 +56,20 @@ std::string Listeners(const json::value& status) {
   return Table(rows);
 }
 
+std::string Seconds(const json::value& ms) { return absl::StrFormat("%.1f", ms.to_number<double>() / 1000); }
+
+// The reason in the snapshot, and what only holds for this moment.
+std::string Why(const json::value& endpoint) {
+  std::string why = Text(endpoint.at("reason"));
+  if (!endpoint.at("back_in_ms").is_null()) absl::StrAppend(&why, " (", Seconds(endpoint.at("back_in_ms")), " s left)");
+  for (const json::value& one : endpoint.at("ejected").as_array()) {
+    absl::StrAppend(&why, why.empty() ? "" : "; ", "ejected by dataplane ", Text(one.at("pid")), " in ", Text(one.at("workers")), " of ",
+                    Text(one.at("workers_of")), " workers: ", Text(one.at("reason")), ", ", Seconds(one.at("remaining_ms")), " s left, ",
+                    Text(one.at("times")), " times so far");
+  }
+  return why;
+}
+
 std::string Services(const json::value& status) {
   std::string out;
   for (const json::value& service : status.at("services").as_array()) {
@@ -62,10 +77,17 @@ std::string Services(const json::value& status) {
     const auto ready = std::count_if(endpoints.begin(), endpoints.end(), [](const json::value& one) { return Text(one.at("state")) == "ready"; });
     absl::StrAppend(&out, "\nservice ", Text(service.at("name")), ": ", ready, " of ", endpoints.size(), " ready, ", Text(service.at("balance")),
                     ", check ", Text(service.at("health_check")), ", from the ", Text(service.at("source")), "\n");
+    if (const std::string held = Text(service.at("held")); held != "0") {
+      absl::StrAppend(&out, "  held: the catalog took the last ready endpoints away; ", held, " stay in service for another ",
+                      Seconds(service.at("held_for_ms")), " s\n");
+    }
+    if (const std::string kept = Text(service.at("kept")); kept != "0") {
+      absl::StrAppend(&out, "  kept: too many endpoints fail their checks; ", kept, " of these stay in service\n");
+    }
     if (endpoints.empty()) continue;
     std::vector<Row> rows = {{"ENDPOINT", "ADDRESS", "WEIGHT", "STATE", "WHY"}};
     for (const json::value& one : endpoints) {
-      rows.push_back({Text(one.at("id")), Text(one.at("address")), Text(one.at("weight")), Text(one.at("state")), Text(one.at("reason"))});
+      rows.push_back({Text(one.at("id")), Text(one.at("address")), Text(one.at("weight")), Text(one.at("state")), Why(one)});
     }
     out += Table(rows);
   }
@@ -80,7 +102,7 @@ std::string Dataplanes(const json::value& status) {
     const json::value& refused = one.at("refused");
     const std::string why = refused.is_null() ? "" : "version " + Text(refused.at("version")) + ": " + Text(refused.at("reason"));
     rows.push_back({"pid " + Text(one.at("pid")), Text(one.at("workers")), Text(one.at("acked")), one.at("current").as_bool() ? "yes" : "no",
-                    Text(one.at("in_flight_draining")) + " in flight", why});
+                    Text(one.at("in_flight_draining")) + " in flight", one.at("leaving").as_bool() ? "leaving " + why : why});
   }
   return "\n" + Table(rows);
 }
@@ -90,8 +112,12 @@ std::string Format(const json::value& status) {
   std::string out = absl::StrCat("control plane ", Text(status.at("release")), ", pid ", Text(status.at("pid")), ", config ", Text(config.at("file")),
                                  " of ", Text(config.at("loaded_at")), ", version ", Text(status.at("version")), "\n");
   const json::value& catalog = status.at("catalog");
-  absl::StrAppend(&out, "catalog ", Text(catalog.at("type")), " on ", Text(catalog.at("listen")), ", data in ", Text(catalog.at("data_dir")),
-                  "; stats on ", Text(status.at("stats").at("bind")), "\n");
+  absl::StrAppend(&out, "catalog ", Text(catalog.at("name")), ", data in ", Text(catalog.at("data_dir")), "; stats on ",
+                  Text(status.at("stats").at("bind")), "\n");
+  if (!catalog.at("ok").as_bool()) {
+    absl::StrAppend(&out, "catalog ", Text(catalog.at("in_use")), " has not answered for ", Seconds(catalog.at("age_ms")), " s: ", Text(catalog.at("error")),
+                    "; endpoints stay as last known\n");
+  }
   for (const json::value& line : config.at("warnings").as_array()) absl::StrAppend(&out, "warning: ", Text(line), "\n");
   for (const json::value& line : config.at("last_refusal").as_array()) absl::StrAppend(&out, "the file now on disk is refused: ", Text(line), "\n");
   absl::StrAppend(&out, "\n", Listeners(status), Services(status), Dataplanes(status));

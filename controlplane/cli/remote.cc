@@ -93,8 +93,7 @@ int Drain(const std::string& run_dir, const std::string& service, const std::str
     std::cout << name << " is drained (" << number("dataplanes") << " dataplanes)\n";
     return 0;
   }
-  std::cout << name << " gets no new requests, but is not drained yet: " << number("in_flight") << " in flight, " << number("behind") << " of "
-            << number("dataplanes") << " dataplanes have not acknowledged\n";
+  std::cout << name << " gets no new requests, but is not drained yet: " << std::string_view(answer.at("why").as_string()) << "\n";
   return kExitTemporary;
 }
 

@@ -12,6 +12,7 @@
 #include <deque>
 #include <map>
 #include <random>
+#include <set>
 #include <utility>
 
 #include "common/log/log.h"
@@ -35,7 +36,6 @@ struct Watch {
   HealthCheck check;
   const CheckTarget target;
   Tally tally;
-  std::string reason;
   asio::steady_timer timer;  // the pause between two checks, and the wait for a turn
   bool stopped = false;
   bool has_turn = false;
@@ -92,10 +92,25 @@ struct Checker::State {
   void Judge(Watch& watch, const ProbeResult& result) {
     ++checks_total;
     if (result.not_made) return SayNotMade(result);
-    if (!result.success) watch.reason = result.reason;
-    if (!watch.tally.Count(result.success)) return;
-    if (watch.tally.up()) watch.reason.clear();
-    if (on_change) on_change(watch.service);
+    const bool changed = watch.tally.Count(result.success);
+    if (watch.tally.up()) {
+      if (changed) failing[watch.service].erase(watch.target.id);
+    } else if (!result.success) {
+      failing[watch.service][watch.target.id] = {watch.target.generation, result.reason};
+    }
+    if (changed && on_change) on_change(watch.service);
+  }
+
+  // A new watch finds a failure of its endpoint only where Remember has put it.
+  void Recall(Watch& watch) {
+    CheckFailures& failures = failing[watch.service];
+    const auto failure = failures.find(watch.target.id);
+    if (failure == failures.end()) return;
+    if (failure->second.generation == watch.target.generation) {
+      watch.tally.StartDown();
+    } else {
+      failures.erase(failure);
+    }
   }
 
   void SayNotMade(const ProbeResult& result) {
@@ -111,6 +126,7 @@ struct Checker::State {
   std::mt19937 random;
   std::function<void(const std::string&)> on_change;
   std::map<std::string, std::map<std::string, std::shared_ptr<Watch>>> services;
+  std::map<std::string, CheckFailures> failing;  // by service; those whose tally is down, or was before the restart
   std::deque<std::shared_ptr<Watch>> waiting;
   size_t running = 0;
   size_t running_peak = 0;
@@ -157,42 +173,56 @@ void Checker::OnChange(std::function<void(const std::string&)> callback) { state
 
 void Checker::SetTargets(const std::string& service, const std::optional<HealthCheck>& check, const std::vector<CheckTarget>& targets) {
   if (!check) return RemoveService(service);
-  auto before = std::move(state_->services[service]);
-  auto& watches = state_->services[service];
-  watches.clear();
-  for (const CheckTarget& target : targets) {
-    const auto old = before.find(target.id);
-    if (old != before.end() && old->second->target.generation == target.generation && old->second->target.address == target.address &&
-        old->second->target.port == target.port) {
-      if (old->second->check != *check) {
-        old->second->check = *check;
-        old->second->tally.SetThresholds(check->rise, check->fall);
-      }
-      watches[target.id] = std::move(old->second);
-      before.erase(old);
-      continue;
-    }
-    const auto watch = std::make_shared<Watch>(state_->io, service, *check, target);
-    watches[target.id] = watch;
-    asio::co_spawn(state_->io, Run(state_, watch), asio::detached);
+  std::set<std::string> wanted;
+  for (const CheckTarget& target : targets) wanted.insert(target.id);
+  std::vector<std::string> unwanted;
+  for (const auto& [id, watch] : state_->services[service]) {
+    if (wanted.count(id) == 0) unwanted.push_back(id);
   }
-  for (auto& [id, watch] : before) Stop(*watch);
+  for (const std::string& id : unwanted) RemoveTarget(service, id);
+  for (const CheckTarget& target : targets) SetTarget(service, *check, target);
+}
+
+void Checker::SetTarget(const std::string& service, const HealthCheck& check, const CheckTarget& target) {
+  std::shared_ptr<Watch>& watch = state_->services[service][target.id];
+  if (watch && watch->target == target) {
+    if (watch->check != check) {
+      watch->check = check;
+      watch->tally.SetThresholds(check.rise, check.fall);
+    }
+    return;
+  }
+  if (watch) {
+    Stop(*watch);
+    state_->failing[service].erase(target.id);
+  }
+  watch = std::make_shared<Watch>(state_->io, service, check, target);
+  state_->Recall(*watch);
+  asio::co_spawn(state_->io, Run(state_, watch), asio::detached);
+}
+
+void Checker::RemoveTarget(const std::string& service, const std::string& id) {
+  const auto watches = state_->services.find(service);
+  if (watches == state_->services.end()) return;
+  const auto found = watches->second.find(id);
+  if (found == watches->second.end()) return;
+  Stop(*found->second);
+  watches->second.erase(found);
+  state_->failing[service].erase(id);
 }
 
 void Checker::RemoveService(const std::string& service) {
-  const auto found = state_->services.find(service);
-  if (found == state_->services.end()) return;
-  for (auto& [id, watch] : found->second) Stop(*watch);
-  state_->services.erase(found);
+  for (auto& [id, watch] : state_->services[service]) Stop(*watch);
+  state_->services.erase(service);
+  state_->failing.erase(service);
 }
 
-CheckVerdict Checker::Verdict(const std::string& service, const std::string& id, uint64_t generation) const {
-  const auto watches = state_->services.find(service);
-  if (watches == state_->services.end()) return {};
-  const auto found = watches->second.find(id);
-  if (found == watches->second.end() || found->second->target.generation != generation) return {};
-  const Watch& watch = *found->second;
-  return {watch.tally.up(), watch.tally.up() ? "" : watch.reason};
+void Checker::Remember(const std::string& service, CheckFailures failures) { state_->failing[service] = std::move(failures); }
+
+const CheckFailures& Checker::Failing(const std::string& service) const {
+  static const CheckFailures kNone;
+  const auto found = state_->failing.find(service);
+  return found == state_->failing.end() ? kNone : found->second;
 }
 
 size_t Checker::targets() const {

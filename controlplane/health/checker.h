@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "controlplane/config/config.h"
+#include "controlplane/health/check_failure.h"
 
 namespace ringway::cp {
 
@@ -21,11 +22,7 @@ struct CheckTarget {
   uint64_t generation = 0;
   std::string address;  // IP literal
   uint16_t port = 0;
-};
-
-struct CheckVerdict {
-  bool up = true;
-  std::string reason;  // of the failure that took it down
+  bool operator==(const CheckTarget&) const = default;
 };
 
 class Checker {
@@ -39,10 +36,15 @@ class Checker {
   // The endpoints of `service` to check from now on, none when `check` is nullopt. An endpoint that stays keeps its verdict,
   // also when the check's settings changed; another generation of the same id starts anew.
   void SetTargets(const std::string& service, const std::optional<HealthCheck>& check, const std::vector<CheckTarget>& targets);
+  // The same for one endpoint, at the cost of one.
+  void SetTarget(const std::string& service, const HealthCheck& check, const CheckTarget& target);
+  void RemoveTarget(const std::string& service, const std::string& id);
   void RemoveService(const std::string& service);
 
-  // Up when it is not checked at all.
-  CheckVerdict Verdict(const std::string& service, const std::string& id, uint64_t generation) const;
+  // Endpoints that were down before a restart: they start down when they are checked, until `rise` checks succeed.
+  void Remember(const std::string& service, CheckFailures failures);
+  // Those that are down, each with the reason of its latest failure.
+  const CheckFailures& Failing(const std::string& service) const;
 
   size_t targets() const;
   uint64_t checks_total() const;

@@ -26,6 +26,8 @@ class Tally {
     return true;
   }
 
+  // It was down before this program began, and has to rise.
+  void StartDown() { up_ = false; }
   // A reload may change the thresholds and keeps the rest.
   void SetThresholds(uint32_t rise, uint32_t fall) {
     rise_ = rise;

@@ -24,6 +24,12 @@ void DataplaneLink::QueueWhole() {
   wake.cancel();
 }
 
+void DataplaneLink::QueueStatus(const SharedFrame& frame) {
+  if (closed) return;
+  status = frame;
+  wake.cancel();
+}
+
 void DataplaneLink::Close() {
   closed = true;
   boost::system::error_code ignored;
@@ -47,6 +53,17 @@ bool DataplaneLink::IsNews(const api::Refuse& refusal) {
   refusal_told = refusal.reason;
   refusal_told_at = now;
   return true;
+}
+
+bool DataplaneLink::OnReport(api::Report latest) {
+  static const std::vector<api::Ejection> kNone;
+  const std::vector<api::Ejection>& before = report ? report->ejected : kNone;
+  const bool changed = !std::equal(before.begin(), before.end(), latest.ejected.begin(), latest.ejected.end(), [](const auto& a, const auto& b) {
+    return a.service == b.service && a.endpoint == b.endpoint && a.generation == b.generation;
+  });
+  report = std::move(latest);
+  reported_at = std::chrono::steady_clock::now();
+  return changed;
 }
 
 std::optional<uint64_t> DataplaneLink::InFlight(const std::string& service, const std::string& endpoint, uint64_t version) const {

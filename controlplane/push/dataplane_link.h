@@ -33,7 +33,10 @@ class DataplaneLink {
   void OnRefuse(api::Refuse refusal);
   // False for a reason that was logged within the last minute: while a listener has no address, each version gets it.
   bool IsNews(const api::Refuse& refusal);
-  void OnReport(api::Report latest) { report = std::move(latest); }
+  // True when what it has ejected is something else than before, apart from the time that is left.
+  bool OnReport(api::Report latest);
+  // How the catalog is: goes out before what is queued, and only the latest.
+  void QueueStatus(const SharedFrame& frame);
 
   // Has it taken `version` or later?
   bool HasTaken(uint64_t version) const { return acked.has_value() && *acked >= version; }
@@ -49,6 +52,8 @@ class DataplaneLink {
   std::optional<uint64_t> acked;      // on this connection, or what its Hello said it runs
   std::optional<api::Refuse> refused; // the latest refusal that no later ack followed
   std::optional<api::Report> report;
+  std::chrono::steady_clock::time_point reported_at{};
+  SharedFrame status;  // to be sent; null: nothing
   std::string refusal_told;
   std::chrono::steady_clock::time_point refusal_told_at{};
   std::deque<SharedFrame> queue;

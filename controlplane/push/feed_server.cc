@@ -8,6 +8,7 @@
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
 #include <boost/asio/local/stream_protocol.hpp>
+#include <boost/asio/post.hpp>
 #include <boost/asio/redirect_error.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/use_awaitable.hpp>
@@ -30,7 +31,7 @@ using Stream = asio::local::stream_protocol;
 using Clock = std::chrono::steady_clock;
 using LinkPtr = std::shared_ptr<DataplaneLink>;
 
-struct FeedServer::State {
+struct FeedServer::State : std::enable_shared_from_this<FeedServer::State> {
   State(asio::io_context& context, std::string socket_path, RunDirLock held, std::function<const api::Snapshot&()> snapshot)
       : io(context), path(std::move(socket_path)), lock(std::move(held)), acceptor(context), current(std::move(snapshot)) {}
 
@@ -49,6 +50,16 @@ struct FeedServer::State {
     return whole;
   }
 
+  void EjectionsChanged() {
+    if (!on_ejections || std::exchange(ejections_posted, true)) return;
+    asio::post(io, [state = weak_from_this()] {
+      const auto self = state.lock();
+      if (!self || self->closed) return;
+      self->ejections_posted = false;
+      self->on_ejections();
+    });
+  }
+
   asio::io_context& io;
   const std::string path;
   RunDirLock lock;
@@ -56,6 +67,9 @@ struct FeedServer::State {
   std::function<const api::Snapshot&()> current;
   std::list<LinkPtr> links;
   std::set<asio::steady_timer*> waiters;
+  std::function<void()> on_ejections;
+  bool ejections_posted = false;
+  SharedFrame status;  // the latest; null before the first
   DeltaHistory history;
   SharedFrame whole;
   uint64_t whole_version = 0;
@@ -76,6 +90,7 @@ std::string Name(const DataplaneLink& link) { return link.hello ? "dataplane " +
 void Greet(FeedServer::State& state, DataplaneLink& link, const api::Hello& hello) {
   const api::Snapshot& now = state.current();
   link.hello = hello;
+  if (state.status) link.QueueStatus(state.status);
   const bool known = hello.epoch == now.epoch && hello.version != 0;
   if (known) link.acked = hello.version;
   const auto missed = known ? state.history.Since(hello.version) : std::nullopt;
@@ -102,7 +117,9 @@ bool OnMessage(FeedServer::State& state, DataplaneLink& link, const api::Message
     if (link.IsNews(*refusal)) spdlog::error("{} refused version {}: {}", Name(link), refusal->version, refusal->reason);
     link.OnRefuse(*refusal);
   } else if (const auto* report = std::get_if<api::Report>(&message)) {
-    link.OnReport(*report);
+    const bool leaves = report->leaving && !(link.report && link.report->leaving);
+    if (leaves) spdlog::info("{} has handed over to a successor and ends its sessions", Name(link));
+    if (link.OnReport(*report) || leaves) state.EjectionsChanged();
   } else {
     spdlog::error("{} sent a message that only a control plane sends; closed", Name(link));
     return false;
@@ -128,6 +145,7 @@ void Leave(FeedServer::State& state, const LinkPtr& link) {
     spdlog::warn("{} disconnected", Name(*link));
     link->Close();
   }
+  if (link->report && !link->report->ejected.empty()) state.EjectionsChanged();
   if (state.links.remove(link) > 0 && state.links.empty()) state.alone_since = Clock::now();
   state.Notify();
 }
@@ -146,7 +164,7 @@ asio::awaitable<void> Read(StatePtr state, LinkPtr link) {
 asio::awaitable<void> Write(StatePtr state, LinkPtr link) {
   boost::system::error_code error;
   while (!link->closed && !error) {
-    if (!link->whole_wanted && link->queue.empty()) {
+    if (!link->status && !link->whole_wanted && link->queue.empty()) {
       link->wake.expires_at(link->hello ? Clock::time_point::max() : link->connected_at + kHelloTimeout);
       boost::system::error_code woken;
       co_await link->wake.async_wait(asio::redirect_error(asio::use_awaitable, woken));
@@ -154,7 +172,9 @@ asio::awaitable<void> Write(StatePtr state, LinkPtr link) {
       continue;
     }
     SharedFrame frame;
-    if (std::exchange(link->whole_wanted, false)) {
+    if (link->status) {
+      frame = std::exchange(link->status, nullptr);
+    } else if (std::exchange(link->whole_wanted, false)) {
       frame = state->WholeFrame();
       ++link->snapshots_total;
     } else {
@@ -190,6 +210,14 @@ asio::awaitable<void> Accept(StatePtr state) {
     asio::co_spawn(state->io, Read(state, link), asio::detached);
     asio::co_spawn(state->io, Write(state, link), asio::detached);
   }
+}
+
+void AddReport(const DataplaneLink& link, DataplaneView& view) {
+  const auto age = std::chrono::duration_cast<std::chrono::milliseconds>(Clock::now() - link.reported_at).count();
+  for (const api::InFlight& entry : link.report->draining) view.in_flight_draining += entry.exchanges;
+  view.ejected = link.report->ejected;
+  for (api::Ejection& one : view.ejected) one.remaining_ms = static_cast<uint32_t>(std::max<int64_t>(0, int64_t{one.remaining_ms} - age));
+  view.leaving = link.report->leaving;
 }
 
 }  // namespace
@@ -232,6 +260,24 @@ void FeedServer::Publish(const api::Delta* delta) {
   }
 }
 
+void FeedServer::PublishStatus(const api::CatalogStatus& status) {
+  state_->status = std::make_shared<const std::string>(api::Frame(api::EncodeMessage(status)));
+  for (const LinkPtr& link : state_->links) {
+    if (link->hello) link->QueueStatus(state_->status);
+  }
+}
+
+void FeedServer::OnEjections(std::function<void()> callback) { state_->on_ejections = std::move(callback); }
+
+std::map<std::string, EjectedEndpoints> FeedServer::Ejected() const {
+  std::map<std::string, EjectedEndpoints> ejected;
+  for (const LinkPtr& link : state_->links) {
+    if (!link->report || link->report->leaving) continue;
+    for (const api::Ejection& one : link->report->ejected) ejected[one.service][one.endpoint] = one.generation;
+  }
+  return ejected;
+}
+
 std::vector<DataplaneView> FeedServer::Dataplanes() const {
   std::vector<DataplaneView> views;
   for (const LinkPtr& link : state_->links) {
@@ -246,9 +292,7 @@ std::vector<DataplaneView> FeedServer::Dataplanes() const {
     view.refusals_total = link->refusals_total;
     view.collapses_total = link->collapses_total;
     view.connected_for = std::chrono::duration_cast<std::chrono::milliseconds>(Clock::now() - link->connected_at);
-    if (link->report) {
-      for (const api::InFlight& entry : link->report->draining) view.in_flight_draining += entry.exchanges;
-    }
+    if (link->report) AddReport(*link, view);
     views.push_back(std::move(view));
   }
   return views;
@@ -257,10 +301,16 @@ std::vector<DataplaneView> FeedServer::Dataplanes() const {
 DrainProgress FeedServer::Progress(const std::string& service, const std::string& endpoint, uint64_t version) const {
   DrainProgress progress;
   for (const LinkPtr& link : state_->links) {
-    ++progress.dataplanes;  // one that has not said hello yet may run anything: it counts as behind
     const auto in_flight = link->InFlight(service, endpoint, version);
-    if (!link->HasTaken(version) || !in_flight) ++progress.behind;
-    progress.in_flight += in_flight.value_or(0);
+    DataplaneProgress one;
+    one.pid = link->hello ? link->hello->pid : 0;
+    one.behind = !link->HasTaken(version) || !in_flight;
+    one.leaving = link->report && link->report->leaving;
+    one.in_flight = in_flight.value_or(0);
+    ++progress.dataplanes;
+    progress.behind += one.behind ? 1 : 0;
+    progress.in_flight += one.in_flight;
+    if (one.behind || one.in_flight != 0) progress.waiting.push_back(one);
   }
   return progress;
 }

@@ -8,6 +8,7 @@
 #include <chrono>
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -15,6 +16,8 @@
 
 #include "absl/status/statusor.h"
 #include "common/api/feed.h"
+#include "controlplane/pool/ejected.h"
+#include "controlplane/push/drain_progress.h"
 
 namespace ringway::cp {
 
@@ -29,14 +32,9 @@ struct DataplaneView {
   uint64_t refusals_total = 0;
   uint64_t collapses_total = 0;
   uint64_t in_flight_draining = 0;
+  std::vector<api::Ejection> ejected;  // remaining_ms counted down to now
+  bool leaving = false;
   std::chrono::milliseconds connected_for{0};
-};
-
-// How far all connected dataplanes are with letting go of one endpoint.
-struct DrainProgress {
-  uint32_t dataplanes = 0;
-  uint32_t behind = 0;     // have not acknowledged and reported on the version asked for
-  uint64_t in_flight = 0;
 };
 
 class FeedServer {
@@ -50,6 +48,13 @@ class FeedServer {
 
   // A null delta: everything may have changed, send it whole.
   void Publish(const api::Delta* delta);
+
+  // To every dataplane, now and when it connects.
+  void PublishStatus(const api::CatalogStatus& status);
+  // Called, posted, when a dataplane has ejected other endpoints than before, or has gone: ask Ejected() again.
+  void OnEjections(std::function<void()> callback);
+  // What the dataplanes that serve have ejected: service -> endpoints.
+  std::map<std::string, EjectedEndpoints> Ejected() const;
 
   std::vector<DataplaneView> Dataplanes() const;
   DrainProgress Progress(const std::string& service, const std::string& endpoint, uint64_t version) const;

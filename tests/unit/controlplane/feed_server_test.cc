@@ -76,7 +76,7 @@ class FeedTest : public testing::Test {
     feed_ = std::move(*feed);
     drain_.emplace(resolver_, *feed_, std::chrono::milliseconds(0));
     resolver_.OnPublish([this](const api::Snapshot&, const api::Delta* delta) { feed_->Publish(delta); });
-    catalog_.Set("web", {MakeInstance("n/a"), MakeInstance("n/b")});
+    catalog_.Set("web", {MakeInstance("n/a"), MakeInstance("n/b", 1, 81)});
     resolver_.Configure(Load(""));
   }
   ~FeedTest() override {
@@ -90,7 +90,7 @@ class FeedTest : public testing::Test {
   uint64_t Version() const { return resolver_.snapshot().version; }
   // One change of the catalog, pushed: another generation of n/a.
   void ChangeOnce() {
-    catalog_.Set("web", {MakeInstance("n/a", ++generation_), MakeInstance("n/b")});
+    catalog_.Set("web", {MakeInstance("n/a", ++generation_), MakeInstance("n/b", 1, 81)});
     const uint64_t before = Version();
     ASSERT_TRUE(RunUntil(io_, [&] { return Version() > before; }));
   }
@@ -164,7 +164,7 @@ TEST_F(FeedTest, ASlowDataplaneGetsOneSnapshotInsteadOfTheQueue) {
   ASSERT_TRUE(Reaches(dataplane, Version()));
   // It reads nothing while far more is published than its socket and its queue hold.
   for (int i = 0; i < 3000; ++i) {
-    catalog_.Set("web", {MakeInstance("n/a", ++generation_), MakeInstance("n/b")});
+    catalog_.Set("web", {MakeInstance("n/a", ++generation_), MakeInstance("n/b", 1, 81)});
     resolver_.Touch("web");
     resolver_.Settle();
     io_.poll();

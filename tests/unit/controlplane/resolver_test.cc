@@ -64,7 +64,7 @@ class ResolverTest : public testing::Test {
 };
 
 TEST_F(ResolverTest, TheFirstConfigTravelsWhole) {
-  catalog_.Set("web", {MakeInstance("n/a"), MakeInstance("n/b")});
+  catalog_.Set("web", {MakeInstance("n/a"), MakeInstance("n/b", 1, 81)});
   resolver_.Configure(ParseOrDie(TwoServices()));
   EXPECT_EQ(published_, 1);
   EXPECT_FALSE(last_delta_);
@@ -78,7 +78,7 @@ TEST_F(ResolverTest, ChangesOfOneTurnBecomeOneDeltaOfTheTouchedServiceOnly) {
   resolver_.Configure(ParseOrDie(TwoServices()));
   const int asked_api = catalog_.asked["api"];
   catalog_.Set("web", {MakeInstance("n/a")});
-  catalog_.Set("web", {MakeInstance("n/a"), MakeInstance("n/b")});
+  catalog_.Set("web", {MakeInstance("n/a"), MakeInstance("n/b", 1, 81)});
   ASSERT_TRUE(RunUntil(io_, [&] { return published_ == 2; }));
   EXPECT_EQ(resolver_.snapshot().version, 2u);
   ASSERT_TRUE(last_delta_);
@@ -139,43 +139,8 @@ TEST_F(ResolverTest, AnInstanceWithoutAUsableAddressIsLeftOut) {
   EXPECT_EQ(Endpoints("web")[0].id, "n/a");
 }
 
-TEST(MakeEndpoint, IsReadyOnlyWhenNothingSpeaksAgainstIt) {
-  const Instance good = MakeInstance("n/a");
-  EXPECT_EQ(MakeEndpoint(good, {}).state, api::EndpointState::kReady);
-  EXPECT_EQ(MakeEndpoint(good, {}).reason, "");
-
-  Instance critical = good;
-  critical.health = InstanceHealth::kCritical;
-  critical.reason = "HTTP 500";
-  EXPECT_EQ(MakeEndpoint(critical, {}).state, api::EndpointState::kDown);
-  EXPECT_EQ(MakeEndpoint(critical, {}).reason, "catalog check critical: HTTP 500");
-
-  for (const InstanceHealth health : {InstanceHealth::kWarning, InstanceHealth::kMaintenance}) {
-    Instance other = good;
-    other.health = health;
-    EXPECT_EQ(MakeEndpoint(other, {}).state, api::EndpointState::kDown);
-    EXPECT_NE(MakeEndpoint(other, {}).reason, "");
-  }
-
-  const api::Endpoint down = MakeEndpoint(good, {false, "HEAD / answered 500, wanted 2xx,3xx"});
-  EXPECT_EQ(down.state, api::EndpointState::kDown);
-  EXPECT_EQ(down.reason, "active check failed: HEAD / answered 500, wanted 2xx,3xx");
-
-  Instance draining = critical;
-  draining.draining = true;
-  EXPECT_EQ(MakeEndpoint(draining, {false, "x"}).state, api::EndpointState::kDraining) << "what is in flight is still counted";
-}
-
-TEST(MakeEndpoint, KeepsTheWeightWithinWhatTheFeedAllows) {
-  Instance heavy = MakeInstance("n/a");
-  heavy.weight = 65535;
-  EXPECT_EQ(MakeEndpoint(heavy, {}).weight, 256u);
-  heavy.weight = 0;
-  EXPECT_EQ(MakeEndpoint(heavy, {}).weight, 1u);
-}
-
 TEST(DiffEndpoints, NamesWhatCameChangedAndWent) {
-  const auto endpoint = [](const char* id, uint64_t generation) { return MakeEndpoint(MakeInstance(id, generation), {}); };
+  const auto endpoint = [](const char* id, uint64_t generation) { return api::Endpoint{.id = id, .generation = generation, .address = "10.0.0.1", .port = 80, .reason = ""}; };
   const std::vector<api::Endpoint> before = {endpoint("a", 1), endpoint("b", 1), endpoint("d", 1)};
   const std::vector<api::Endpoint> after = {endpoint("b", 2), endpoint("c", 1), endpoint("d", 1)};
   const auto delta = DiffEndpoints("web", before, after);

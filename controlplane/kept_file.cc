@@ -1,0 +1,54 @@
+// See kept_file.h.
+#include "controlplane/kept_file.h"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstdio>
+#include <cstring>
+#include <fstream>
+#include <iterator>
+
+namespace ringway::cp {
+namespace {
+
+absl::Status Failed(const std::string& file, const char* what) {
+  return absl::UnavailableError(file + ": cannot " + what + ": " + std::strerror(errno));
+}
+
+bool WriteAll(int out, const std::string& text) {
+  size_t written = 0;
+  while (written < text.size()) {
+    const ssize_t count = write(out, text.data() + written, text.size() - written);
+    if (count < 0 && errno == EINTR) continue;
+    if (count <= 0) return false;
+    written += static_cast<size_t>(count);
+  }
+  return true;
+}
+
+}  // namespace
+
+absl::StatusOr<std::string> ReadKept(const std::string& file) {
+  std::ifstream stream(file, std::ios::binary);
+  if (!stream.is_open()) {
+    return errno == ENOENT ? absl::NotFoundError(file + ": there is none") : Failed(file, "open");
+  }
+  std::string text{std::istreambuf_iterator<char>(stream), std::istreambuf_iterator<char>()};
+  if (stream.bad()) return Failed(file, "read");
+  return text;
+}
+
+absl::Status WriteKept(const std::string& file, const std::string& text, Durability durability) {
+  const std::string draft = file + ".new";
+  const int out = open(draft.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0640);
+  if (out < 0) return Failed(draft, "create");
+  const bool written = WriteAll(out, text) && (durability == Durability::kWhenever || fsync(out) == 0);
+  const absl::Status status = written ? absl::OkStatus() : Failed(draft, "write");
+  close(out);
+  if (!status.ok()) return status;
+  return rename(draft.c_str(), file.c_str()) == 0 ? absl::OkStatus() : Failed(file, "rename");
+}
+
+}  // namespace ringway::cp
