@@ -271,6 +271,7 @@ ServiceStats Collector::CollectService(const api::Service& service, ServiceHandl
   stats.retries = sum(&ServiceCounters::retries_total);
   stats.failed = sum(&ServiceCounters::failed_total);
   stats.client_aborts = sum(&ServiceCounters::client_aborts_total);
+  stats.retries_pooled = sum(&ServiceCounters::retries_pooled_total);
   stats.retries_denied = sum(&ServiceCounters::retries_denied_total);
   stats.ejections_denied = sum(&ServiceCounters::ejections_denied_total);
   stats.waiting = Waiting(h);

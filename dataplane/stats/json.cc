@@ -64,6 +64,7 @@ json::object Service(const ServiceStats& s) {
           {"in_flight", s.Sum(&EndpointStats::in_flight)},
           {"no_endpoint", s.no_endpoint},
           {"retries", s.retries},
+          {"retries_pooled", s.retries_pooled},
           {"retries_denied", s.retries_denied},
           {"waiting", s.waiting},
           {"waiting_max", s.waiting_max},

@@ -37,7 +37,7 @@ struct ServiceStats {
   std::string name;
   std::string balance;
   uint64_t requests = 0, no_endpoint = 0, retries = 0, failed = 0, client_aborts = 0;
-  uint64_t retries_denied = 0, ejections_denied = 0;
+  uint64_t retries_pooled = 0, retries_denied = 0, ejections_denied = 0;
   uint64_t waiting = 0;      // gauge: requests that wait for room or for an endpoint
   uint64_t waiting_max = 0;  // the most that were seen at a tick, once a second
   uint64_t waited = 0, wait_timeouts = 0, wait_full = 0;

@@ -147,10 +147,11 @@ void Services(Writer& w, const std::vector<ServiceStats>& services) {
   Group<std::vector<S>> group{w, services, [](const S& s) { return Label("service", s.name); }};
   group("service_requests_total", "counter", "Requests, or TCP sessions, routed to the service.", &S::requests);
   group("service_no_endpoint_total", "counter", "Answered 503 because no endpoint was ready.", &S::no_endpoint);
-  group("service_retries_total", "counter", "Attempts on a further endpoint.", &S::retries);
+  group("service_retries_total", "counter", "Further attempts for a request.", &S::retries);
+  group("service_retries_pooled_total", "counter", "Of these, because a pooled connection had died; outside the retry budget.", &S::retries_pooled);
   group("service_retries_denied_total", "counter", "Attempts not made because the retry budget was spent.", &S::retries_denied);
   group("service_waiting", "gauge", "Requests that wait for room at an endpoint, or for an endpoint.", &S::waiting);
-  group("service_waited_total", "counter", "Requests that had to wait, however it ended.", &S::waited);
+  group("service_waited_total", "counter", "Times a request had to wait, however it ended.", &S::waited);
   group("service_wait_timeouts_total", "counter", "Of these, answered 503 when their time was over.", &S::wait_timeouts);
   group("service_wait_full_total", "counter", "Answered 503 at once because as many waited already as may.", &S::wait_full);
   group("service_ejections_denied_total", "counter", "Endpoints not ejected because too many were out already.", &S::ejections_denied);
