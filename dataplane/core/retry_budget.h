@@ -11,16 +11,13 @@ namespace ringway::dp {
 
 class RetryBudget {
  public:
-  // Retries that may come at once: an endpoint that dies with so many requests in flight is got over whole.
-  static constexpr uint64_t kBurst = 256;
-
-  // Takes one retry out, if one is left. `requests_total` is the service's counter, which begins at zero with a new service.
-  bool Spend(const ServiceEntry& service, uint64_t requests_total, uint64_t now_us) {
+  // Takes one retry out, if one is left. It begins with `burst` and never holds more, or a second's worth where that is more.
+  // `requests_total` is the service's counter, which begins at zero with a new service.
+  bool Spend(const ServiceEntry& service, uint64_t burst, uint64_t requests_total, uint64_t now_us) {
     if (service.retry_percent == 0 && service.retry_per_second_min == 0) return false;
-    const uint64_t most = std::max<uint64_t>(kBurst, service.retry_per_second_min) * kRetry;
+    const uint64_t most = std::max<uint64_t>(burst, service.retry_per_second_min) * kRetry;
     if (begun_ && requests_total >= requests_) {
-      const uint64_t seconds_full = most / kRetry;  // of elapsed time, more cannot matter
-      const uint64_t us = std::min<uint64_t>(now_us - us_, seconds_full * kRetry);
+      const uint64_t us = std::min<uint64_t>(now_us - us_, most);  // more cannot matter
       const uint64_t requests = std::min<uint64_t>(requests_total - requests_, most);
       left_ = std::min(most, left_ + us * service.retry_per_second_min + requests * service.retry_percent * (kRetry / 100));
     } else {

@@ -32,6 +32,7 @@ struct WorkerLimits {
   uint32_t sessions_max = 4096;   // at the limit the listeners stop accepting
   uint32_t upstreams_max = 4096;  // at the limit idle ones are closed, else the request is answered 503
   uint64_t seed = 1;              // of random-of-two and of the start of round robins
+  uint32_t retry_burst = 256;     // retries of a service that may come at once: an endpoint that dies is got over whole
 };
 
 template <Io IoType>
@@ -254,6 +255,7 @@ class Worker {
   WorkerShared& shared_;
   CounterTable& counters_;
   const uint32_t index_;
+  const uint32_t retry_burst_;
   const ServiceEntry defaults_;
 
   Slab<Session> sessions_;
@@ -297,6 +299,7 @@ Worker<IoType>::Worker(IoType& io, WorkerShared& shared, uint32_t index, const W
       shared_(shared),
       counters_(shared.counters),
       index_(index),
+      retry_burst_(limits.retry_burst),
       sessions_(limits.sessions_max),
       exchanges_(limits.sessions_max),
       upstreams_(limits.upstreams_max),

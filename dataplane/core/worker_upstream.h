@@ -57,7 +57,7 @@ template <Io IoType>
 bool Worker<IoType>::PayRetry(Exchange& e) {
   if (!e.retry_due) return true;
   ServiceCounters& service = ServiceOf(e);
-  e.retry_due = !budgets_[e.service].Spend(Settings(e), service.requests_total.Get(), io_.NowUs());
+  e.retry_due = !budgets_[e.service].Spend(Settings(e), retry_burst_, service.requests_total.Get(), io_.NowUs());
   if (e.retry_due) service.retries_denied_total.Add();
   return !e.retry_due;
 }

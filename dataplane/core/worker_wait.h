@@ -34,8 +34,8 @@ void Worker<IoType>::UnlinkWaiting(Exchange& e) {
 template <Io IoType>
 bool Worker<IoType>::MayWait(const Exchange& e, WaitFor what) {
   const ServiceEntry& service = Settings(e);
-  if (stopping_) return false;
-  if (ListOf(e.service, what).count >= (what == WaitFor::kRoom ? service.queue_max : service.hold_max)) return false;
+  const uint32_t waiting = waits_[e.service].room.count + waits_[e.service].endpoint.count;
+  if (stopping_ || waiting >= (what == WaitFor::kRoom ? service.queue_max : service.hold_max)) return false;
   if (SessionOf(e).tcp || io_.BuffersFree(Group::kSmall) >= kBuffersReserveWaiting) return true;
   CountLimit(Limit::kBuffersSmall);
   return false;
@@ -61,6 +61,7 @@ void Worker<IoType>::BeginWait(Exchange& e, WaitFor what) {
 template <Io IoType>
 void Worker<IoType>::EndWait(Exchange& e) {
   UnlinkWaiting(e);
+  e.state = ExchangeState::kUnbinding;
   ServiceOf(e).waiting.Sub();
 }
 

@@ -91,7 +91,7 @@ void Client::Wake() {
     return;
   }
   Read();
-  if (done_ || stream_ != nullptr || misbehaved_) return;
+  if (done_ || socket_ == kNoSocket || stream_ != nullptr || misbehaved_) return;
   Write();
 }
 
@@ -166,6 +166,7 @@ void Client::AddRequest() {
   r.method = kMethods[random_.Below(9)];
   r.idempotent = r.method != "POST" && r.method != "PATCH";
   r.service = target_.services[random_.Below(target_.services.size())];
+  r.may_wait = target_.holds[r.service];
   r.minor = random_.Percent(8) ? 0 : 1;
   char text[dp::kIpTextMax];
   r.peer = std::string(text, dp::FormatIp(address_, text));
@@ -293,7 +294,10 @@ void Client::Write() {
   }
   if (!out_.empty()) return Later(random_.Skewed(1, bytewise_heads_ ? byte_us_ : pace_us_));
   // Its last words are said, and it still listens.
-  if (half_close_ && requests_left_ == 0 && !invalid_last_) network_.Shutdown(socket_);
+  if (half_close_ && requests_left_ == 0 && !invalid_last_) {
+    half_closed_ = true;
+    network_.Shutdown(socket_);
+  }
 }
 
 // --- Reading responses ---
@@ -374,7 +378,8 @@ void Client::OnHead() {
     ++ledger_.totals.own_replies;
     if (Demanding(r)) {
       const bool raced = status == 502 && !r.idempotent && r.attempts.empty() && ledger_.mood.endpoint_idle_closes;
-      if (!raced) Fail("request %u (%s) was answered %d by the proxy itself", r.id, r.method.c_str(), status);
+      const bool gave_up = status == 503 && half_closed_;  // so it seemed, while it waited
+      if (!raced && !gave_up) Fail("request %u (%s) was answered %d by the proxy itself", r.id, r.method.c_str(), status);
     }
     if (ledger_.mood.calm && invalid_sent_ && waiting_.size() == 1 && status != invalid_status_) {
       Fail("an invalid request was answered %d instead of %d", status, invalid_status_);
@@ -383,6 +388,7 @@ void Client::OnHead() {
       Fail("request %u timed out too early", r.id);
     }
     if (status < 400) Fail("the proxy itself answered %d", status);
+    if ((status == 503) == reader_.One("retry-after").empty()) Fail("Retry-After is missing, or there with a %d", status);
     return;
   }
   if (from != std::to_string(r.id)) Fail("request %u got the response to %s", r.id, from.c_str());
@@ -414,6 +420,10 @@ void Client::OnDone() {
   const std::string connection = reader_.One("connection");
   closing_ = connection == "close" || (r.minor == 0 && connection != "keep-alive") ||
              reader_.framing() == MessageReader::Framing::kUntilClose;
+  const uint64_t* left_us = network_[socket_].left_us;
+  if (!closing_ && left_us != nullptr && *left_us != 0 && r.begun_us > *left_us) {
+    Fail("request %u was answered by a dataplane that leaves, and the connection stays", r.id);
+  }
   if (!closing_ && !r.whole) Fail("request %u was answered before it was whole, and the connection stays", r.id);
   const bool invalid = invalid_sent_ && waiting_.size() == 1;
   // The proxy had perhaps not even read "HEAD" when it gave up waiting for more.
@@ -448,7 +458,23 @@ void Client::OnOver() {
            reader_.begun() ? "whole" : "");
     }
   }
+  if (GoesOn()) return Reconnect();
   Finish(false);
+}
+
+// It was told that the connection ends, and has more to ask.
+bool Client::GoesOn() const {
+  return closing_ && stream_ == nullptr && waiting_.empty() && out_.empty() && requests_left_ > 0 && habit_ == Habit::kNone &&
+         !half_closed_;
+}
+
+void Client::Reconnect() {
+  network_.Close(socket_);
+  socket_ = kNoSocket;
+  closing_ = false;
+  connects_left_ = 5;
+  network_.trace.Say("client %u connects again", number_);
+  Later(random_.Skewed(1, 20000));
 }
 
 void Client::Misbehave() {

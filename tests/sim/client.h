@@ -19,6 +19,7 @@ struct ClientTarget {
   bool trusted = false;  // clients of this listener are trusted proxies
   uint32_t service = 0;  // tcp
   std::vector<uint32_t> services;
+  std::vector<bool> holds;  // by service
   uint32_t head_timeout_ms = 0;
 };
 
@@ -54,6 +55,8 @@ class Client : public Actor {
   void OnOver();
   void OnGone();
   void Misbehave();
+  bool GoesOn() const;
+  void Reconnect();
   void Finish(bool reset);
   bool Demanding(const Request& r) const { return ledger_.mood.calm && !r.touched; }
 
@@ -93,6 +96,7 @@ class Client : public Actor {
   MessageReader reader_;
   bool deaf_ = false;
   bool closing_ = false;  // the last response said so
+  bool half_closed_ = false;
   std::unique_ptr<StreamEnd> stream_;
 };
 

@@ -130,7 +130,7 @@ void EndpointConnection::Read() {
     if (request_ >= ledger_.requests.size()) Fail("the first bytes of a stream are wrong");
     Request& r = ledger_.requests[request_];
     if (r.service != endpoint_.service) Fail("stream %u of service %u went to service %u", request_, r.service, endpoint_.service);
-    r.attempts.push_back({endpoint_.number, 0, 0, false});
+    r.attempts.push_back({endpoint_.number, 0, 0, false, false});
     if (r.attempts.size() > 1) Fail("stream %u went to two endpoints", request_);
     return BeginStream();
   }
@@ -197,6 +197,12 @@ void EndpointConnection::OnHead() {
   network_.trace.Say("endpoint %u: request %u (%s) on connection %u", endpoint_.number, request_, r.method.c_str(), socket_);
   if (r.service != endpoint_.service) Fail("request %u for service %u went to service %u", request_, r.service, endpoint_.service);
   if (!r.idempotent && (!r.attempts.empty() || r.begun_elsewhere)) Fail("request %u (%s) was sent twice", request_, r.method.c_str());
+  for (const Attempt& before : r.attempts) {
+    // What a map brought back, or a pooled connection that died, may be asked again.
+    if (before.endpoint == endpoint_.number && !before.reused && !r.may_wait) {
+      Fail("request %u was tried again at endpoint %u", request_, endpoint_.number);
+    }
+  }
   if (r.attempts.size() > 8) Fail("request %u was tried too often", request_);
   JudgeHead(r);
   if (served_ > 0) {  // on a pooled connection the choice was made when its first byte was submitted
@@ -210,7 +216,7 @@ void EndpointConnection::OnHead() {
            static_cast<unsigned long long>(version));
     }
   }
-  r.attempts.push_back({endpoint_.number, 0, 0, false});
+  r.attempts.push_back({endpoint_.number, 0, 0, false, served_ > 0});
   attempt_ = static_cast<uint32_t>(r.attempts.size() - 1);
   reader_.ExpectContent(ContentKey(request_, 0, true));
   if (random_.Percent(ledger_.mood.endpoint_faults_percent)) fault_ = static_cast<Fault>(random_.Between(2, 12));

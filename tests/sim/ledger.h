@@ -15,6 +15,7 @@ struct Attempt {
   int status = 0;
   uint64_t size = 0;  // of the body
   bool head_sent = false;
+  bool reused = false;  // on a connection that had served before
 };
 
 // One end's view of a stream (TCP, or after 101): how much it sends, and how much it had sent when it ended its side.
@@ -42,6 +43,7 @@ struct Request {
   bool corrupt = false;       // breaks its coding: no endpoint may take it for whole
   uint64_t begun_us = 0;      // first byte sent
   uint64_t whole_us = 0;      // last byte sent
+  bool may_wait = false;      // its service holds requests that find no endpoint
   bool touched = false;       // no answer of an endpoint can be demanded: invalid, aborted
   std::vector<Attempt> attempts;
   StreamSide from_client, from_server;

@@ -117,7 +117,7 @@ std::pair<SocketId, SocketId> Network::Pair() {
 
 SocketId Network::Connect(Actor* owner, const dp::IpAddress& from, const dp::IpAddress& to) {
   std::vector<Listening*> found;
-  for (auto& [fd, listening] : listeners_) {
+  for (auto& [id, listening] : listeners_) {
     if (listening.key == Key(to)) found.push_back(&listening);
   }
   if (found.empty()) return kNoSocket;
@@ -129,19 +129,24 @@ SocketId Network::Connect(Actor* owner, const dp::IpAddress& from, const dp::IpA
   return mine;
 }
 
-void Network::Listen(const dp::IpAddress& at, int fd) { listeners_[fd].key = Key(at); }
-
-void Network::StopListening(int fd) {
-  for (const SocketId waiting : listeners_.at(fd).backlog) Reset(waiting);
-  listeners_.erase(fd);
+ListeningId Network::Listen(const dp::IpAddress& at) {
+  listeners_[++listening_next_].key = Key(at);
+  return listening_next_;
 }
 
-SocketId Network::TakeBacklog(int fd) {
-  std::deque<SocketId>& backlog = listeners_.at(fd).backlog;
+void Network::LetGoListening(ListeningId id) {
+  Listening& listening = listeners_.at(id);
+  if (--listening.held > 0) return;
+  for (const SocketId waiting : listening.backlog) Reset(waiting);
+  listeners_.erase(id);
+}
+
+SocketId Network::TakeBacklog(ListeningId id) {
+  std::deque<SocketId>& backlog = listeners_.at(id).backlog;
   if (backlog.empty()) return kNoSocket;
-  const SocketId id = backlog.front();
+  const SocketId oldest = backlog.front();
   backlog.pop_front();
-  return id;
+  return oldest;
 }
 
 Server* Network::ServerAt(const dp::IpAddress& address) {

@@ -24,6 +24,7 @@ namespace ringway::sim {
 
 using SocketId = uint32_t;
 inline constexpr SocketId kNoSocket = ~0u;
+using ListeningId = uint32_t;
 
 // A client, an endpoint, one of its connections, or the scenario: woken when its sockets change and at times it asked for.
 class Actor {
@@ -47,6 +48,7 @@ struct Socket {
   uint64_t sent = 0;      // bytes, in total
   uint64_t taken = 0;
   uint64_t accepted_us = 0;  // client's side: since when the worker has it
+  const uint64_t* left_us = nullptr;  // client's side: when the dataplane that has it began to leave; zero: not yet
   uint64_t seam = 0;  // reads like to stop where so many bytes are taken: the sender's segments
   // Worker's side: which map it ran when it submitted the byte at this offset of `sent`, ascending.
   std::vector<std::pair<uint64_t, uint64_t>> map_at;
@@ -75,6 +77,8 @@ class Network {
   Trace& trace;
   uint64_t narrow_percent = 8;  // sockets that take few bytes
   uint64_t jumps = 0;  // of the clock
+  uint64_t jumped_us = 0;
+  uint64_t SteadyUs() const { return now_us - jumped_us; }  // without the jumps
 
   // Events.
   void At(uint64_t us, Actor* actor) { events_.push({us, ++sequence_, actor}); }
@@ -95,10 +99,12 @@ class Network {
   // Client's side: kNoSocket when nobody listens there.
   SocketId Connect(Actor* owner, const dp::IpAddress& from, const dp::IpAddress& to);
   // Worker's side.
-  void Listen(const dp::IpAddress& at, int fd);
-  void StopListening(int fd);
-  SocketId TakeBacklog(int fd);  // kNoSocket when none waits
-  bool BacklogEmpty(int fd) const { return listeners_.at(fd).backlog.empty(); }
+  // A listening socket, which ends when all who hold it have let go: descriptors, of one dataplane or two, and accepts.
+  ListeningId Listen(const dp::IpAddress& at);
+  void HoldListening(ListeningId id) { ++listeners_.at(id).held; }
+  void LetGoListening(ListeningId id);
+  SocketId TakeBacklog(ListeningId id);  // kNoSocket when none waits
+  bool BacklogEmpty(ListeningId id) const { return listeners_.at(id).backlog.empty(); }
   Server* ServerAt(const dp::IpAddress& address);
   SocketId OpenTowards(Server& server, const dp::IpAddress& to);
 
@@ -116,6 +122,7 @@ class Network {
   };
   struct Listening {
     uint64_t key = 0;
+    uint32_t held = 1;
     std::deque<SocketId> backlog;
   };
   static uint64_t Key(const dp::IpAddress& a) {
@@ -128,7 +135,8 @@ class Network {
   std::vector<std::unique_ptr<Socket>> sockets_;
   std::priority_queue<Event, std::vector<Event>, std::greater<Event>> events_;
   uint64_t sequence_ = 0;
-  std::map<int, Listening> listeners_;
+  ListeningId listening_next_ = 0;
+  std::map<ListeningId, Listening> listeners_;
   std::map<uint64_t, Server*> servers_;
 };
 

@@ -46,7 +46,7 @@ int SimIo::NewFile() {
   files_[fd] = File{};
   files_[fd].open = true;
   files_[fd].serial = serial;
-  files_[fd].progress_us = network_.now_us;
+  files_[fd].progress_us = network_.SteadyUs();
   return static_cast<int>(fd);
 }
 
@@ -57,12 +57,20 @@ SimIo::File& SimIo::FileOf(int fd, const char* what) {
   return files_[static_cast<size_t>(fd)];
 }
 
-int SimIo::OpenListener(const dp::IpAddress& address) {
+int SimIo::AddListener(ListeningId id) {
   const int fd = NewFile();
   if (fd < 0) Fail("no file for a listener");
   files_[static_cast<size_t>(fd)].listening = true;
-  network_.Listen(address, fd);
+  files_[static_cast<size_t>(fd)].listening_id = id;
   return fd;
+}
+
+int SimIo::OpenListener(const dp::IpAddress& address) { return AddListener(network_.Listen(address)); }
+
+int SimIo::TakeListener(const SimIo& from, int fd) {
+  const ListeningId id = from.files_[static_cast<size_t>(fd)].listening_id;
+  network_.HoldListening(id);
+  return AddListener(id);
 }
 
 int SimIo::OpenSocket(const dp::IpAddress&) {
@@ -94,6 +102,7 @@ SimIo::Submission& SimIo::Submit(Submission::Kind kind, int fd, dp::Tag tag) {
 // One receive and one send at a time on a connection.
 void SimIo::CheckAlone(const Operation& operation) const {
   const auto clashes = [&](const Operation& o) {
+    if (o.tag.op == dp::Op::kAccept) return operation.tag.op == o.tag.op && o.listening_id == operation.listening_id;
     return o.fd == operation.fd && o.tag.op == operation.tag.op;
   };
   bool two = std::any_of(pending_.begin(), pending_.end(), clashes);
@@ -104,8 +113,12 @@ void SimIo::CheckAlone(const Operation& operation) const {
 }
 
 void SimIo::Accept(int fd, dp::Tag tag) {
-  if (!FileOf(fd, "Accept").listening) Fail("Accept on file %d, which does not listen", fd);
-  CheckAlone(Submit(Submission::Kind::kOperation, fd, tag).operation);
+  const File& file = FileOf(fd, "Accept");
+  if (!file.listening) Fail("Accept on file %d, which does not listen", fd);
+  Operation& o = Submit(Submission::Kind::kOperation, fd, tag).operation;
+  o.listening_id = file.listening_id;
+  network_.HoldListening(o.listening_id);
+  CheckAlone(o);
 }
 
 void SimIo::Connect(int fd, const dp::IpAddress& address, dp::Tag tag) {
@@ -207,7 +220,7 @@ void SimIo::CheckMemory(const char* data, size_t size, const char* what) const {
 
 void SimIo::Wait(uint32_t timeout_ms) {
   Issue();
-  const uint64_t deadline = network_.now_us + uint64_t{timeout_ms} * 1000;
+  const uint64_t deadline = network_.now_us + std::min(uint64_t{timeout_ms} * 1000, wait_us_max_);
   for (;;) {
     network_.RunDue();
     RunPending();
@@ -223,7 +236,7 @@ void SimIo::Wait(uint32_t timeout_ms) {
   if (options_.jump_per_mille > 0 && random_.PerMille(options_.jump_per_mille)) {
     const uint64_t jump = random_.Percent(70) ? random_.Between(1, 9) * 1000000 : random_.Between(10, 200) * 1000000;
     network_.now_us += jump;
-    for (File& file : files_) file.progress_us += jump;
+    network_.jumped_us += jump;
     ++totals_.faults;
     ++network_.jumps;
     network_.trace.Say("clock jumps by %llu s", static_cast<unsigned long long>(jump / 1000000));
@@ -264,12 +277,11 @@ void SimIo::Issue() {
 void SimIo::IssueClose(int fd, bool reset) {
   File& file = FileOf(fd, "Close");
   for (const Operation& o : pending_) {
-    if (o.fd == fd && !file.listening) Fail("file %d closed with a %s in flight", fd, NameOf(o.tag.op));
+    if (o.fd == fd && o.tag.op != dp::Op::kAccept) Fail("file %d closed with a %s in flight", fd, NameOf(o.tag.op));
   }
   network_.trace.Say("io: %s file %d, socket %d", reset ? "reset" : "close", fd, static_cast<int>(file.socket));
   if (file.listening) {
-    network_.StopListening(fd);
-    std::erase_if(pending_, [&](const Operation& o) { return o.fd == fd && Complete(o, -ECANCELED); });
+    network_.LetGoListening(file.listening_id);  // an accept in flight goes on, as in the kernel
   } else if (file.socket != kNoSocket) {
     if (reset) network_.Reset(file.socket);
     else network_.Close(file.socket);
@@ -325,21 +337,22 @@ bool SimIo::Run(Operation& o, bool first) {
 }
 
 bool SimIo::RunAccept(Operation& o) {
-  if (network_.BacklogEmpty(o.fd)) return false;
+  if (network_.BacklogEmpty(o.listening_id)) return false;
   if (random_.PerMille(options_.accept_error_per_mille)) {
     ++totals_.faults;
     static constexpr int kErrors[] = {ECONNABORTED, EMFILE, ENFILE, ENOMEM, EPROTO, EAGAIN};
     return Complete(o, -kErrors[random_.Below(6)]);
   }
-  while (!network_.BacklogEmpty(o.fd)) {
+  while (!network_.BacklogEmpty(o.listening_id)) {
     const int fd = NewFile();
     if (fd < 0) {
       ++totals_.faults;
       return Complete(o, fd);
     }
     File& file = files_[static_cast<size_t>(fd)];
-    file.socket = network_.TakeBacklog(o.fd);
+    file.socket = network_.TakeBacklog(o.listening_id);
     file.connected = true;
+    network_[network_[file.socket].peer].left_us = &left_us;
     ++totals_.accepted;
     const bool more = !random_.Percent(options_.accept_ends_percent);
     Complete(o, fd, dp::kNoBuffer, more);
@@ -376,7 +389,10 @@ bool SimIo::RunRecv(Operation& o) {
   if (file.socket == kNoSocket) Fail("receive on file %d before it is connected", o.fd);
   Socket& s = network_[file.socket];
   uint64_t& taken_up = network_[s.peer].accepted_us;
-  if (taken_up == 0) file.progress_us = taken_up = network_.now_us;
+  if (taken_up == 0) {
+    taken_up = network_.now_us;
+    file.progress_us = network_.SteadyUs();
+  }
   Pool& pool = PoolOf(o.group);
   // What an endpoint sent behind its response must not be hidden until the next request is out: nobody could tell them apart.
   const bool exposed = s.seam > 0 && s.taken <= s.seam && s.readable() > 0;
@@ -413,7 +429,7 @@ bool SimIo::RunRecv(Operation& o) {
     pool.held[index] = true;
     id = static_cast<uint16_t>(index | (o.group == dp::Group::kLarge ? kLargeBit : 0));
   }
-  if (size > 0) file.progress_us = network_.now_us;
+  if (size > 0) file.progress_us = network_.SteadyUs();
   (o.tag.op == dp::Op::kClientRecv ? totals_.client_in : totals_.upstream_in) += size;
   return Complete(o, static_cast<int32_t>(size), id);
 }
@@ -440,7 +456,7 @@ bool SimIo::RunSend(Operation& o) {
     room -= size;
     if (size < wanted) break;
   }
-  file.progress_us = network_.now_us;
+  file.progress_us = network_.SteadyUs();
   (o.tag.op == dp::Op::kClientSend ? totals_.client_out : totals_.upstream_out) += sent;
   return Complete(o, static_cast<int32_t>(sent));
 }
@@ -452,6 +468,7 @@ bool SimIo::Complete(const Operation& o, int32_t result, uint16_t buffer, bool m
   c.buffer = buffer;
   c.more = more;
   completed_.push_back(c);
+  if (o.tag.op == dp::Op::kAccept && !more) network_.LetGoListening(o.listening_id);
   return true;
 }
 
@@ -462,9 +479,9 @@ void SimIo::CheckHangs() {
     if (!file.open || file.listening) continue;
     // Accepted and not yet taken up: it waits for a session as it would in the backlog.
     if (!file.upstream && network_[network_[file.socket].peer].accepted_us == 0) continue;
-    if (network_.now_us > file.progress_us + std::max(options_.hang_us, defaults_us_)) {
+    if (network_.SteadyUs() > file.progress_us + std::max(options_.hang_us, defaults_us_)) {
       Fail("file %zu (%s) has stood still for %llu s: no time-out ended it", fd, file.upstream ? "upstream" : "client",
-           static_cast<unsigned long long>((network_.now_us - file.progress_us) / 1000000));
+           static_cast<unsigned long long>((network_.SteadyUs() - file.progress_us) / 1000000));
     }
   }
 }

@@ -74,11 +74,18 @@ class SimIo {
 
   // A listening socket at `address`, which the Worker then owns.
   int OpenListener(const dp::IpAddress& address);
+  // The same as another dataplane has, as it comes with SCM_RIGHTS.
+  int TakeListener(const SimIo& from, int fd);
+  // Turns sleep no longer than this: another dataplane wants to run.
+  void LimitWait(uint64_t us) { wait_us_max_ = us; }
+  // When this dataplane began to leave; zero until then.
+  uint64_t left_us = 0;
 
   // A service has left: what is in flight for it lives by default time-outs, an hour for streams.
   void AllowDefaults() { defaults_us_ = 3800 * uint64_t{1000000}; }
 
-  // For the end of a run.
+  // For the end of a run. What was submitted last is done when the ring is given up.
+  void Flush() { Issue(); }
   // Listening sockets of a map that the worker never took are not its own.
   void CheckNothingLeft(bool last_map_taken) const;
   struct Totals {
@@ -102,6 +109,7 @@ class SimIo {
     bool connected = false;
     bool upstream = false;
     SocketId socket = kNoSocket;
+    ListeningId listening_id = 0;
     uint64_t progress_us = 0;
     uint32_t serial = 0;  // tells one use of the number from the next
   };
@@ -115,6 +123,7 @@ class SimIo {
     bool hangs = false;
     char* into = nullptr;
     uint32_t size = 0;
+    ListeningId listening_id = 0;  // accept: held until it has completed
     uint32_t slices = 0;
     std::array<dp::Slice, dp::kSlicesMax> slice;
     dp::IpAddress to;
@@ -129,6 +138,7 @@ class SimIo {
   const Pool& PoolOf(dp::Group group) const { return pools_[static_cast<size_t>(group)]; }
   File& FileOf(int fd, const char* what);
   int NewFile();
+  int AddListener(ListeningId id);
   void Free(int fd);
   Submission& Submit(Submission::Kind kind, int fd, dp::Tag tag);
   void CheckAlone(const Operation& operation) const;
@@ -156,6 +166,7 @@ class SimIo {
   Random& random_;
   uint64_t sampled_us_;
   uint64_t defaults_us_ = 0;
+  uint64_t wait_us_max_ = ~uint64_t{0};
   std::array<Pool, dp::kGroups> pools_;
   std::vector<File> files_;
   std::vector<Submission> submitted_;

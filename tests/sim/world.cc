@@ -1,4 +1,4 @@
-// See world.h. First how a run is set up, then what happens in it, then what must be true at its end.
+// See world.h. First how a run is set up, then what happens in it.
 #include "tests/sim/world.h"
 
 #include <algorithm>
@@ -12,8 +12,9 @@ constexpr uint64_t kRunUsMax = 9000 * uint64_t{1000000};
 uint64_t HangUs(const std::vector<dp::ServiceEntry>& services, const dp::ListenerEntry& listener) {
   uint64_t ms = listener.head_timeout_ms + listener.client_idle_timeout_ms + 15000;
   for (const dp::ServiceEntry& s : services) {
-    ms = std::max<uint64_t>(ms, s.connect_timeout_ms * (s.retries_max + 2) + s.response_timeout_ms + s.idle_timeout_ms +
-                                    s.tunnel_timeout_ms + listener.client_idle_timeout_ms);
+    const uint64_t wait_ms = std::max(s.queue_timeout_ms, s.hold_timeout_ms);
+    ms = std::max<uint64_t>(ms, (s.connect_timeout_ms + wait_ms) * (s.retries_max + 3) + s.response_timeout_ms +
+                                    s.idle_timeout_ms + s.tunnel_timeout_ms + listener.client_idle_timeout_ms);
   }
   return ms * 1000;
 }
@@ -41,10 +42,10 @@ SimIoOptions World::IoOptions(const Mood& mood, Random& random) {
   o.partial_percent = random.Percent(50) ? static_cast<uint32_t>(random.Below(80)) : 0;
   o.accept_ends_percent = random.Percent(30) ? 30 : 0;
   o.no_buffers_per_mille = random.Percent(40) ? static_cast<uint32_t>(random.Below(50)) : 0;
-  o.buffers_small = 128;
+  o.buffers_small = 256;
   o.buffers_large = static_cast<uint32_t>(random.Skewed(1, 16));
   if (mood.calm) return o;
-  o.buffers_small = static_cast<uint32_t>(random.Percent(50) ? random.Between(3, 24) : 128);
+  o.buffers_small = static_cast<uint32_t>(random.Percent(50) ? random.Between(3, 24) : 256);
   o.files_max = static_cast<uint32_t>(random.Percent(20) ? random.Between(6, 30) : 1000);
   o.accept_error_per_mille = random.Percent(30) ? 100 : 0;
   o.connect_error_percent = random.Percent(30) ? static_cast<uint32_t>(random.Below(40)) : 0;
@@ -56,26 +57,23 @@ World::World(uint64_t seed, Trace& trace) : trace_(trace), network_(seed, trace)
   Random& random = network_.random;
   ledger_.mood = MoodOf(seed, random);
   network_.narrow_percent = random.Percent(15) ? 60 : 5;
-  SimIoOptions options = IoOptions(ledger_.mood, random);
-  ledger_.buffers_short = options.buffers_small < 128;
+  io_options_ = IoOptions(ledger_.mood, random);
+  ledger_.buffers_short = io_options_.buffers_small < 256;
   MakeServices();
   std::vector<dp::ServiceEntry> settings;
   for (const Service& s : services_) settings.push_back(s.settings);
-  shared_ = std::make_unique<dp::WorkerShared>();
   MakeListeners();
-  options.hang_us = HangUs(settings, listeners_[0].entry);
-  io_ = std::make_unique<SimIo>(network_, *this, options);
+  io_options_.hang_us = HangUs(settings, listeners_[0].entry);
+  limits_.sessions_max = ledger_.mood.calm ? 64 : static_cast<uint32_t>(random.Percent(30) ? random.Between(1, 8) : 64);
+  limits_.upstreams_max = ledger_.mood.calm ? 48 : static_cast<uint32_t>(random.Percent(30) ? random.Between(1, 8) : 64);
+  limits_.retry_burst = static_cast<uint32_t>(random.Percent(50) ? random.Below(6) : 256);
+  StartProcess();
   for (Listener& l : listeners_) {
     l.present = &l == &listeners_[0] || random.Percent(80);
-    if (l.present) l.entry.sockets = {io_->OpenListener(l.entry.address)};
+    if (l.present) processes_[0]->listener_fds[l.entry.handle] = processes_[0]->io().OpenListener(l.entry.address);
   }
-  dp::WorkerLimits limits;
-  limits.sessions_max = ledger_.mood.calm ? 64 : static_cast<uint32_t>(random.Percent(30) ? random.Between(1, 8) : 64);
-  limits.upstreams_max = ledger_.mood.calm ? 48 : static_cast<uint32_t>(random.Percent(30) ? random.Between(1, 8) : 64);
-  limits.seed = random.Next();
-  worker_ = std::make_unique<dp::Worker<SimIo>>(*io_, *shared_, 0, limits);
   trace_.Say("seed %llu: %s, %u small buffers, %u sessions, %u upstreams", static_cast<unsigned long long>(seed),
-             ledger_.mood.calm ? "calm" : "wild", options.buffers_small, limits.sessions_max, limits.upstreams_max);
+             ledger_.mood.calm ? "calm" : "wild", io_options_.buffers_small, limits_.sessions_max, limits_.upstreams_max);
   for (uint32_t s = 0; s < services_.size(); ++s) {
     const uint64_t count = random.Between(ledger_.mood.calm || random.Percent(90) ? 1 : 0, 4);
     for (uint64_t i = 0; i < count; ++i) AddEndpoint(s);
@@ -83,7 +81,19 @@ World::World(uint64_t seed, Trace& trace) : trace_(trace), network_(seed, trace)
   Publish();
   MakeClients();
   changes_left_ = random.Percent(70) ? static_cast<uint32_t>(random.Between(1, 12)) : 0;
+  upgrades_left_ = random.Percent(30) ? static_cast<uint32_t>(random.Between(1, 3)) : 0;
+  upgrade_us_ = network_.now_us + random.Skewed(1000, 4000000);
   network_.After(random.Between(1, 200000), this);
+}
+
+void World::StartProcess() {
+  limits_.seed = network_.random.Next();
+  const auto ready = [this](const dp::IpAddress& to, uint64_t version) {
+    const std::vector<uint32_t>& numbers = ready_at_[version];
+    return std::any_of(numbers.begin(), numbers.end(), [&](uint32_t number) { return endpoints_[number]->address == to; });
+  };
+  processes_.push_back(std::make_unique<Process>(network_, ledger_.mood, io_options_, limits_, ready));
+  processes_.back()->listener_fds.assign(16, -1);
 }
 
 void World::MakeServices() {
@@ -105,9 +115,30 @@ void World::MakeServices() {
     s.upstream_idle_timeout_ms = static_cast<uint32_t>(random.Between(10, 3000));
     s.upstreams_idle_max = static_cast<uint32_t>(random.Skewed(0, 16));
     s.retries_max = static_cast<uint32_t>(ledger_.mood.calm ? 2 : random.Below(4));
+    MakeLimits(s);
     ledger_.response_timeout_ms = std::min({ledger_.response_timeout_ms, s.response_timeout_ms, s.idle_timeout_ms});
     services_.push_back(std::move(service));
   }
+}
+
+// Calm clients wait as long as it takes.
+void World::MakeLimits(dp::ServiceEntry& s) {
+  Random& random = network_.random;
+  const bool calm = ledger_.mood.calm;
+  static constexpr uint32_t kPercents[] = {0, 20, 100};
+  s.retry_percent = kPercents[random.Below(3)];
+  s.retry_per_second_min = static_cast<uint32_t>(random.Percent(50) ? random.Below(3) : 10);
+  s.failures_max = static_cast<uint32_t>(random.Below(5));
+  s.responses_5xx_max = static_cast<uint32_t>(random.Percent(40) ? random.Between(1, 3) : 0);
+  s.eject_ms = static_cast<uint32_t>(random.Skewed(10, 3000));
+  s.eject_max_ms = s.eject_ms * static_cast<uint32_t>(random.Between(1, 10));
+  s.ejections_max = static_cast<uint32_t>(random.Below(4));
+  s.slow_start_ms = static_cast<uint32_t>(random.Percent(40) ? random.Between(50, 5000) : 0);
+  s.in_flight_max = static_cast<uint32_t>(random.Percent(50) ? random.Between(1, 3) : 0);
+  s.queue_max = static_cast<uint32_t>(calm ? 64 : random.Skewed(0, 32));
+  s.queue_timeout_ms = static_cast<uint32_t>(calm ? 300000 : random.Between(1, 5000));
+  s.hold_max = s.queue_max;
+  s.hold_timeout_ms = static_cast<uint32_t>(!random.Percent(60) ? 0 : calm ? 300000 : random.Between(1, 5000));
 }
 
 void World::MakeListeners() {
@@ -155,6 +186,7 @@ void World::MakeClients() {
     target.head_timeout_ms = l.entry.head_timeout_ms;
     for (uint32_t s = 0; s < services_.size(); ++s) {
       if (!services_[s].tcp) target.services.push_back(s);
+      target.holds.push_back(services_[s].settings.hold_timeout_ms > 0);
     }
     clients_.push_back(std::make_unique<Client>(network_, ledger_, i, target));
     network_.After(random.Skewed(100, random.Percent(50) ? 20000 : 4000000), clients_.back().get());
@@ -164,8 +196,29 @@ void World::MakeClients() {
 // --- Endpoints and maps ---
 
 bool World::HandleQuiet(uint32_t handle) const {
-  const dp::EndpointCounters& c = shared_->counters.endpoints[handle];
-  return c.exchanges_in_flight.Get() == 0 && c.upstreams_open.Get() == 0 && c.upstreams_idle.Get() == 0;
+  return std::all_of(processes_.begin(), processes_.end(), [&](const auto& p) { return p->Quiet(handle); });
+}
+
+uint64_t World::MapVersion() const {
+  uint64_t version = version_;
+  for (const auto& p : processes_) {
+    if (p->running()) version = std::min(version, p->MapVersion());
+  }
+  return version;
+}
+
+bool World::Running() const { return Alive() > 0; }
+
+uint32_t World::Alive() const {
+  return static_cast<uint32_t>(std::count_if(processes_.begin(), processes_.end(), [](const auto& p) { return p->running(); }));
+}
+
+Known World::KnownHandles() const {
+  Known known;
+  for (const Listener& l : listeners_) known.listeners.push_back(l.entry.handle);
+  for (const Service& s : services_) known.services.push_back(s.settings.handle);
+  known.endpoints = static_cast<uint32_t>(handle_left_.size());
+  return known;
 }
 
 // As feed/ does: free again when the worker runs a map without it and nothing of it is left.
@@ -192,13 +245,15 @@ Endpoint* World::AddEndpoint(uint32_t service) {
 }
 
 void World::Publish() {
-  auto map = std::make_unique<dp::BackendMap>();
-  map->version = ++version_;
-  const dp::BackendMap* last = published_.empty() ? nullptr : published_.rbegin()->second.map.get();
-  std::vector<uint32_t> ready;
+  ++version_;
+  std::vector<uint32_t>& ready = ready_at_[version_];
   for (uint32_t i = 0; i < services_.size(); ++i) {
     Service& service = services_[i];
-    if (!service.present) continue;
+    const uint32_t handle = service.settings.handle;
+    if (!service.present) {
+      entries_.erase(handle);
+      continue;
+    }
     auto entry = std::make_shared<dp::ServiceEntry>(service.settings);
     bool equal = true;
     for (const uint32_t number : members_) {
@@ -211,31 +266,35 @@ void World::Publish() {
     for (uint32_t at = 0; !equal && at < entry->ready.size(); ++at) {
       for (uint32_t w = 0; w < entry->ready[at].weight; ++w) entry->schedule.push_back(at);
     }
-    const uint32_t handle = service.settings.handle;
-    if (map->services.size() <= handle) map->services.resize(handle + 1);
     // What did not change is shared between maps.
-    const dp::ServiceEntry* before = last != nullptr && handle < last->services.size() ? last->services[handle].get() : nullptr;
-    const bool same = before != nullptr && before->ready.size() == entry->ready.size() &&
-                      std::equal(before->ready.begin(), before->ready.end(), entry->ready.begin(),
+    const auto before = entries_.find(handle);
+    const bool same = before != entries_.end() && service.changed != version_ &&
+                      std::equal(before->second->ready.begin(), before->second->ready.end(), entry->ready.begin(), entry->ready.end(),
                                  [](const auto& a, const auto& b) { return a.handle == b.handle && a.address == b.address; });
-    if (same) map->services[handle] = last->services[handle];
-    else map->services[handle] = std::move(entry);
-  }
-  map->listeners.resize(16);
-  for (const Listener& l : listeners_) {
-    if (l.present) map->listeners[l.entry.handle] = std::make_shared<dp::ListenerEntry>(l.entry);
+    if (!same) entries_[handle] = std::move(entry);
   }
   trace_.Say("map %llu published with %zu endpoints", static_cast<unsigned long long>(version_), ready.size());
   ++ledger_.totals.maps;
-  ready_at_[version_] = ready;
-  dp::BackendMap* raw = map.get();
-  published_[version_] = {std::move(map), std::move(ready)};
-  shared_->next_map.store(raw, std::memory_order_release);
+  for (auto& p : processes_) {
+    if (p->running()) p->Publish(MakeMap(*p));
+  }
 }
 
-// A map that the worker has passed is freed at once: whoever still refers to it is found.
-void World::ForgetMaps() {
-  while (!published_.empty() && published_.begin()->first < MapVersion()) published_.erase(published_.begin());
+std::unique_ptr<dp::BackendMap> World::MakeMap(const Process& process) {
+  auto map = std::make_unique<dp::BackendMap>();
+  map->version = version_;
+  for (const auto& [handle, entry] : entries_) {
+    if (map->services.size() <= handle) map->services.resize(handle + 1);
+    map->services[handle] = entry;
+  }
+  map->listeners.resize(16);
+  for (const Listener& l : listeners_) {
+    if (!l.present) continue;
+    auto entry = std::make_shared<dp::ListenerEntry>(l.entry);
+    entry->sockets = {process.listener_fds[l.entry.handle]};
+    map->listeners[l.entry.handle] = std::move(entry);
+  }
+  return map;
 }
 
 bool World::Ready(uint64_t map_version, uint32_t endpoint) const {
@@ -243,16 +302,10 @@ bool World::Ready(uint64_t map_version, uint32_t endpoint) const {
   return found != ready_at_.end() && std::find(found->second.begin(), found->second.end(), endpoint) != found->second.end();
 }
 
-void World::OnConnecting(const dp::IpAddress& to) {
-  for (const uint32_t number : ready_at_[MapVersion()]) {
-    if (endpoints_[number]->address == to) return;
-  }
-  Fail("a connection is opened to an endpoint that map %llu does not have", static_cast<unsigned long long>(MapVersion()));
-}
-
 // --- Changes while requests are under way ---
 
 void World::Wake() {
+  Refill();
   if (stopped_ || changes_left_ == 0) return;
   --changes_left_;
   Change();
@@ -261,36 +314,49 @@ void World::Wake() {
 
 void World::Change() {
   Random& random = network_.random;
-  const uint64_t kind = random.Below(10);
+  const auto service = static_cast<uint32_t>(random.Below(services_.size()));
+  const uint64_t kind = random.Below(16);
   if (kind < 4) {
-    AddEndpoint(static_cast<uint32_t>(random.Below(services_.size())));
+    AddEndpoint(service);
   } else if (kind < 8) {
     ReplaceEndpoint();
+  } else if (kind < 10) {
+    ReplaceAll(service, random.Between(1, 4));
+  } else if (kind == 10) {
+    const bool lossless = services_[service].settings.hold_timeout_ms > 0;
+    if (!ledger_.mood.calm || lossless) ReplaceAll(service, 0);
+  } else if (kind < 13) {
+    Return();
+  } else if (kind == 13) {
+    services_[service].settings.in_flight_max = static_cast<uint32_t>(random.Below(4));
+    services_[service].changed = version_ + 1;
   } else if (ledger_.mood.calm) {
-    AddEndpoint(static_cast<uint32_t>(random.Below(services_.size())));
-  } else if (kind == 8) {
+    AddEndpoint(service);
+  } else if (kind == 14) {
     ChangeListener();
   } else {
-    Service& service = services_[random.Below(services_.size())];
-    service.present = !service.present;
-    io_->AllowDefaults();
+    services_[service].present = !services_[service].present;
+    for (auto& p : processes_) p->io().AllowDefaults();
   }
   Publish();
   if (random.Percent(10)) Publish();  // the worker may never see the one before
+}
+
+void World::Leaves(uint32_t number) {
+  trace_.Say("endpoint %u leaves", number);
+  std::erase(members_, number);
+  handle_left_[endpoints_[number]->handle] = version_ + 1;
 }
 
 // One leaves; perhaps it dies, perhaps another instance takes its address.
 void World::ReplaceEndpoint() {
   if (members_.empty()) return;
   Random& random = network_.random;
-  const size_t at = random.Below(members_.size());
-  Endpoint& leaving = *endpoints_[members_[at]];
+  Endpoint& leaving = *endpoints_[members_[random.Below(members_.size())]];
   size_t of_service = 0;
   for (const uint32_t number : members_) of_service += endpoints_[number]->service == leaving.service ? 1 : 0;
   if (ledger_.mood.calm && of_service < 2) return;
-  trace_.Say("endpoint %u leaves", leaving.number);
-  members_.erase(members_.begin() + static_cast<std::ptrdiff_t>(at));
-  handle_left_[leaving.handle] = version_ + 1;
+  Leaves(leaving.number);
   if (ledger_.mood.calm || random.Percent(50)) return;  // drains
   leaving.Stop(random.Percent(70));
   if (random.Percent(50)) {
@@ -302,21 +368,62 @@ void World::ReplaceEndpoint() {
   }
 }
 
+// All instances of a service for others, in one map. None: the pool stays empty for a while.
+void World::ReplaceAll(uint32_t service, uint64_t count) {
+  Random& random = network_.random;
+  const std::vector<uint32_t> before = members_;
+  for (const uint32_t number : before) {
+    if (endpoints_[number]->service != service) continue;
+    Leaves(number);
+    if (!ledger_.mood.calm && random.Percent(50)) endpoints_[number]->Stop(random.Percent(70));
+  }
+  for (uint64_t i = 0; i < count; ++i) AddEndpoint(service);
+  if (count > 0) return;
+  services_[service].refill_us = network_.now_us + random.Skewed(1, 3000000);
+  network_.At(services_[service].refill_us, this);
+}
+
+void World::Refill() {
+  bool any = false;
+  for (uint32_t i = 0; i < services_.size(); ++i) {
+    if (services_[i].refill_us == 0 || services_[i].refill_us > network_.now_us) continue;
+    services_[i].refill_us = 0;
+    for (uint64_t count = network_.random.Between(1, 3); count > 0; --count) AddEndpoint(i);
+    any = true;
+  }
+  if (any && Running()) Publish();
+}
+
+// One that drains is wanted again: the same instance under the same handle.
+void World::Return() {
+  std::vector<uint32_t> candidates;
+  for (const auto& e : endpoints_) {
+    const bool later = std::any_of(endpoints_.begin() + e->number + 1, endpoints_.end(),
+                                   [&](const auto& other) { return other->handle == e->handle; });
+    if (!e->stopped && !later && handle_left_[e->handle] != 0) candidates.push_back(e->number);
+  }
+  if (candidates.empty()) return;
+  const uint32_t number = candidates[network_.random.Below(candidates.size())];
+  trace_.Say("endpoint %u returns", number);
+  handle_left_[endpoints_[number]->handle] = 0;
+  members_.push_back(number);
+}
+
 void World::ChangeListener() {
   Listener& l = listeners_[network_.random.Below(listeners_.size())];
+  if (Alive() != 1 || processes_.back()->leaving()) return;
   if (l.present) {
     // feed/ waits for one map before it makes the next; what a worker never saw it closes itself.
     if (MapVersion() != version_) return;
     l.present = false;
     ledger_.listener_left = true;
-    l.entry.sockets.clear();
     return;
   }
-  const dp::ListenerCounters& c = shared_->counters.listeners[l.entry.handle];
+  const dp::ListenerCounters& c = processes_.back()->counters().listeners[l.entry.handle];
   // Its sockets are closed by the worker when it adopts the map without it.
   if (c.sessions_open.Get() != 0 || MapVersion() != version_) return;
   l.present = true;
-  l.entry.sockets = {io_->OpenListener(l.entry.address)};
+  processes_.back()->listener_fds[l.entry.handle] = processes_.back()->io().OpenListener(l.entry.address);
 }
 
 // Those that left and serve nothing any more stop, as a drained container does.
@@ -325,8 +432,11 @@ void World::EndLeft() {
     if (e->stopped || e->handle >= handle_left_.size()) continue;
     if (std::find(members_.begin(), members_.end(), e->number) != members_.end()) continue;
     const uint64_t left = handle_left_[e->handle];
-    if (left != 0 && left <= MapVersion() && shared_->counters.endpoints[e->handle].upstreams_idle.Get() != 0) {
-      Fail("endpoint %u has left, and connections to it are still pooled", e->number);
+    for (const auto& p : processes_) {
+      if (left == 0 || !p->running() || left > p->MapVersion()) continue;
+      if (p->counters().endpoints[e->handle].upstreams_idle.Get() != 0) {
+        Fail("endpoint %u has left, and connections to it are still pooled", e->number);
+      }
     }
     if (left != 0 && left <= MapVersion() && HandleQuiet(e->handle)) e->Stop(true);
   }
@@ -342,27 +452,60 @@ void World::BeginStop(uint32_t timeout_ms) {
   stopped_ = true;
   ledger_.stopping = true;
   trace_.Say("stop within %u ms", timeout_ms);
-  shared_->stop_timeout_ms.store(timeout_ms);
-  shared_->stop.store(true);
+  for (auto& p : processes_) p->Stop(timeout_ms);
   stop_by_us_ = network_.now_us + uint64_t{timeout_ms} * 1000 + 3000000;
 }
 
+// A successor takes the listening sockets; the one before it goes on accepting for a moment, then leaves.
+void World::Upgrade() {
+  Random& random = network_.random;
+  if (leave_us_ != 0) {
+    if (network_.now_us < leave_us_) return;
+    leave_us_ = 0;
+    trace_.Say("dataplane %zu leaves", processes_.size() - 2);
+    processes_[processes_.size() - 2]->Leave();
+    return;
+  }
+  Process& before = *processes_.back();
+  // It must have taken all listeners that it was given.
+  if (upgrades_left_ == 0 || network_.now_us < upgrade_us_ || before.MapVersion() != version_) return;
+  --upgrades_left_;
+  StartProcess();
+  Process& successor = *processes_.back();
+  trace_.Say("dataplane %zu takes over", processes_.size() - 1);
+  for (const Listener& l : listeners_) {
+    const uint32_t h = l.entry.handle;
+    if (l.present) successor.listener_fds[h] = successor.io().TakeListener(before.io(), before.listener_fds[h]);
+  }
+  successor.Publish(MakeMap(successor));
+  leave_us_ = network_.now_us + random.Skewed(1, 100000);
+  upgrade_us_ = leave_us_ + random.Skewed(1000, 2000000);
+}
+
 void World::Step() {
-  running_ = worker_->Step();
-  ForgetMaps();
+  const uint32_t alive = Alive();
+  for (auto& p : processes_) {
+    if (!p->running()) continue;
+    p->io().LimitWait(alive > 1 ? 5000 : ~uint64_t{0});
+    const Known known = KnownHandles();
+    p->Step(known);
+    if (p->running()) continue;
+    p->CheckEnd(known);
+    ledger_.totals.faults += p->io().totals().faults;
+  }
   EndLeft();
-  if (shared_->counters.worker.unexpected_total.Get() != 0) Fail("an operation ended in a way no handler foresees");
 }
 
 void World::Run() {
   Random& random = network_.random;
   const uint64_t begin = network_.now_us;
   const uint64_t early_stop = ledger_.mood.calm || random.Percent(70) ? ~uint64_t{0} : begin + random.Between(1000, 5000000);
-  for (uint64_t steps = 0; running_; ++steps) {
+  for (uint64_t steps = 0; Running(); ++steps) {
     Step();
+    if (!stopped_) Upgrade();
     if (!stopped_ && ClientsDone()) BeginStop(30000);
     if (!stopped_ && network_.now_us >= early_stop) BeginStop(static_cast<uint32_t>(random.Skewed(0, 20000)));
-    if (stopped_ && running_ && network_.now_us > stop_by_us_) {
+    if (stopped_ && Running() && network_.now_us > stop_by_us_) {
       // The clock may jump over any bound; a turn or two later it must be over.
       if (++late_steps_ > 200) Fail("the worker has not stopped within its time");
     }
@@ -377,79 +520,6 @@ void World::Run() {
       Fail("does not end after %llu turns", static_cast<unsigned long long>(steps));
     }
   }
-  CheckEnd();
-}
-
-// --- The end ---
-
-void World::CheckEnd() {
-  if (worker_->sessions() != 0) Fail("%u sessions are left", worker_->sessions());
-  if (worker_->exchanges() != 0) Fail("%u exchanges are left", worker_->exchanges());
-  if (worker_->upstreams() != 0) Fail("%u upstreams are left", worker_->upstreams());
-  if (worker_->timers() != 0) Fail("%u timers are left", worker_->timers());
-  io_->CheckNothingLeft(MapVersion() == version_);
-  CheckCounters();
-  ledger_.totals.faults += io_->totals().faults;
-}
-
-void World::CheckCounters() {
-  const dp::CounterTable& t = shared_->counters;
-  const auto zero = [](const dp::Counter& c, const char* name) {
-    if (c.Get() != 0) Fail("gauge %s is %lld at the end", name, static_cast<long long>(c.Get()));
-  };
-  const auto same = [](uint64_t a, uint64_t b, const char* what) {
-    if (a != b) Fail("%s: counted %llu, but there were %llu", what, static_cast<unsigned long long>(a), static_cast<unsigned long long>(b));
-  };
-  zero(t.worker.sessions_open, "sessions_open");
-  zero(t.worker.exchanges_open, "exchanges_open");
-  zero(t.worker.upstreams_open, "upstreams_open");
-  zero(t.worker.buffers_small_used, "buffers_small_used");
-  zero(t.worker.buffers_large_used, "buffers_large_used");
-  uint64_t in = 0, out = 0, sent = 0, received = 0, connects = 0, bound = 0;
-  uint64_t to_clients = 0, refused = 0;
-  for (const Listener& l : listeners_) {
-    const dp::ListenerCounters& c = t.listeners[l.entry.handle];
-    zero(c.sessions_open, "listener.sessions_open");
-    in += c.bytes_received_total.Get();
-    out += c.bytes_sent_total.Get();
-    for (size_t kind = 2; kind < 6; ++kind) to_clients += c.responses_total[kind].Get();
-    for (const dp::Counter& refusal : c.refused_total) refused += refusal.Get();
-  }
-  for (uint32_t h = 0; h < handle_left_.size(); ++h) {
-    const dp::EndpointCounters& c = t.endpoints[h];
-    zero(c.exchanges_in_flight, "endpoint.exchanges_in_flight");
-    zero(c.upstreams_open, "endpoint.upstreams_open");
-    zero(c.upstreams_idle, "endpoint.upstreams_idle");
-    sent += c.bytes_sent_total.Get();
-    received += c.bytes_received_total.Get();
-    connects += c.connects_total.Get();
-    bound += c.exchanges_total.Get();
-    same(c.exchanges_total.Get(), c.connects_total.Get() + c.reuses_total.Get(), "exchanges of an endpoint");
-  }
-  uint64_t requests = 0, answers = 0, retries = 0;
-  for (const Service& s : services_) {
-    const dp::ServiceCounters& c = t.services[s.settings.handle];
-    zero(c.exchanges_in_flight, "service.exchanges_in_flight");
-    requests += c.requests_total.Get();
-    retries += c.retries_total.Get();
-    uint64_t of_service = 0, timed = 0;
-    for (size_t kind = 2; kind < 6; ++kind) of_service += c.responses_total[kind].Get();
-    for (const dp::Counter& bucket : c.response_time.buckets) timed += bucket.Get();
-    if (of_service > c.requests_total.Get()) Fail("service %s: more responses than requests", s.settings.name.c_str());
-    same(timed, of_service, "response times");
-    answers += of_service;
-  }
-  // Every response belongs to a service, or is a refusal.
-  if (answers > to_clients || to_clients > answers + refused) Fail("responses of services and listeners differ");
-  same(connects, io_->totals().connects, "connects");
-  if (bound > requests + retries) Fail("more exchanges were bound than requests and retries there were");
-  if (ledger_.mood.calm) same(bound, requests + retries, "exchanges bound");
-  // What was cancelled in time to be seen by nobody is not counted by the worker.
-  if (in > io_->totals().client_in || received > io_->totals().upstream_in) Fail("more bytes are counted than came");
-  if (out > io_->totals().client_out || sent > io_->totals().upstream_out) Fail("more bytes are counted than went");
-  if (!ledger_.mood.calm) return;
-  same(out, io_->totals().client_out, "bytes to clients");
-  same(sent, io_->totals().upstream_out, "bytes to endpoints");
 }
 
 }  // namespace ringway::sim

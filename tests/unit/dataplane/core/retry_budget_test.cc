@@ -6,6 +6,8 @@
 namespace ringway::dp {
 namespace {
 
+constexpr uint64_t kBurst = 256;
+
 ServiceEntry Service(uint32_t percent, uint32_t per_second_min) {
   ServiceEntry service;
   service.retry_percent = percent;
@@ -15,13 +17,13 @@ ServiceEntry Service(uint32_t percent, uint32_t per_second_min) {
 
 uint64_t Drain(RetryBudget& budget, const ServiceEntry& service, uint64_t requests, uint64_t now_us) {
   uint64_t granted = 0;
-  while (budget.Spend(service, requests, now_us)) ++granted;
+  while (budget.Spend(service, kBurst, requests, now_us)) ++granted;
   return granted;
 }
 
 TEST(RetryBudget, AnEndpointThatDiesWithManyInFlightIsRetriedWhole) {
   RetryBudget budget;
-  EXPECT_EQ(Drain(budget, Service(20, 0), 1000, 5), RetryBudget::kBurst);
+  EXPECT_EQ(Drain(budget, Service(20, 0), 1000, 5), kBurst);
 }
 
 TEST(RetryBudget, RequestsEarnTheirPercent) {
@@ -38,7 +40,7 @@ TEST(RetryBudget, TimeEarnsTheMinimumHoweverOftenItIsAsked) {
   const ServiceEntry service = Service(0, 2);
   Drain(budget, service, 0, 0);
   uint64_t granted = 0;
-  for (uint64_t now_us = 0; now_us <= 10000000; now_us += 7) granted += budget.Spend(service, 0, now_us) ? 1 : 0;
+  for (uint64_t now_us = 0; now_us <= 10000000; now_us += 7) granted += budget.Spend(service, kBurst, 0, now_us) ? 1 : 0;
   EXPECT_EQ(granted, 19u);
 }
 
@@ -46,19 +48,19 @@ TEST(RetryBudget, NeverMoreThanItsBurstAtOnce) {
   RetryBudget budget;
   const ServiceEntry service = Service(100, 10);
   Drain(budget, service, 0, 0);
-  EXPECT_EQ(Drain(budget, service, ~0ull >> 1, ~0ull >> 1), RetryBudget::kBurst);
+  EXPECT_EQ(Drain(budget, service, ~0ull >> 1, ~0ull >> 1), kBurst);
 }
 
 TEST(RetryBudget, ZeroOfBothIsNone) {
   RetryBudget budget;
-  EXPECT_FALSE(budget.Spend(Service(0, 0), 1000, 1000000));
+  EXPECT_FALSE(budget.Spend(Service(0, 0), kBurst, 1000, 1000000));
 }
 
 TEST(RetryBudget, AServiceWhoseCounterBeganAnewBeginsAnew) {
   RetryBudget budget;
   const ServiceEntry service = Service(20, 0);
   Drain(budget, service, 1000, 0);
-  EXPECT_EQ(Drain(budget, service, 3, 0), RetryBudget::kBurst);
+  EXPECT_EQ(Drain(budget, service, 3, 0), kBurst);
 }
 
 }  // namespace
