@@ -79,6 +79,7 @@ void Resolver::Configure(const Config& config) {
   for (const auto& [name, service] : config_.services) {
     if (config.services.count(name) != 0) continue;
     checker_.RemoveService(name);
+    catalog_.Forget(name);
     log_.Forget(name);
   }
   for (const auto& [name, service] : config.services) {

@@ -39,9 +39,6 @@ class Source {
   virtual ~Source() = default;
   // The instances now, sorted by id. A catalog that is far away begins to follow the service with the first call.
   virtual std::vector<Instance> Instances(const std::string& service) const = 0;
-  // Has the catalog ever said who the instances are (in this life, or in an earlier one whose answer was kept)? While it has
-  // not, Instances() is empty and means nothing: what dataplanes have of the service stays. OnChange tells when it turns true.
-  virtual bool Known(const std::string&) const { return true; }
   // Nobody routes to this service any more: a far catalog stops following it.
   virtual void Forget(const std::string&) {}
   // Has the catalog answered for this service since the start? Until it has, the resolver goes on with what was known before a
