@@ -13,6 +13,7 @@ import os
 import time
 
 import ringway_client as rw
+from stack import COMPOSE
 
 LOAD_RATE = 120
 SETTLE_SECONDS = 4.0
@@ -179,6 +180,39 @@ def kill_dataplane(stack, folder):
     return row("kill -9 of the dataplane", report, "held, refused", f"last failure {max(0.0, last - killed_at):.1f} s after the kill")
 
 
+def mounts(stack, _folder):
+    """Nobody holds the engine's socket: instances register themselves."""
+    for service in ("ringway", "web"):
+        for container in stack.containers(service):
+            held = [mount["Source"] for mount in stack.inspect(container)["Mounts"] if mount["Source"].endswith("docker.sock")]
+            if held:
+                raise rw.GaveUp(f"{service} {container} has {held}")
+    return None
+
+
+def seccomp(stack, _folder):
+    """Without `privileged`: with the shipped profile it serves; with the engine's own, where that denies io_uring, it says so."""
+    image = stack.environment["RINGWAY_IMAGE"]
+    profile = os.path.join(os.path.dirname(COMPOSE), "seccomp-ringway.json")
+    container = stack.docker("run", "-d", "--security-opt", f"seccomp={profile}", image).strip()
+    try:
+        rw.wait_until(lambda: stack.docker("exec", container, "curl", "-s", "-o", "/dev/null", "-w", "%{http_code}",
+                                           "http://127.0.0.1:9000/ready", check=False) == "200", 30,
+                      "the balancer to be ready under deploy/seccomp-ringway.json")
+    finally:
+        stack.docker("rm", "-f", container)
+    container = stack.docker("run", "-d", "--name", "ringway-e2e-denied", image).strip()
+    try:
+        def told():
+            logs = stack.docker_output("logs", container)
+            return "io_uring" in logs or stack.docker("exec", container, "curl", "-s", "-o", "/dev/null", "-w", "%{http_code}",
+                                                      "http://127.0.0.1:9000/ready", check=False) == "200"
+        rw.wait_until(told, 30, "a word about io_uring under the engine's own profile")
+    finally:
+        stack.docker("rm", "-f", container)
+    return None
+
+
 def stop(stack, _folder):
     """`docker compose stop`: everything ends in order and with 0."""
     stack.compose("stop", timeout=150)
@@ -196,4 +230,4 @@ def since_load_began(run, moment):
 
 
 ALL = [("scale", scale), ("published-ports", published_ports), ("kill-container", kill_container),
-       ("kill-controlplane", kill_controlplane), ("kill-dataplane", kill_dataplane), ("stop", stop)]
+       ("kill-controlplane", kill_controlplane), ("kill-dataplane", kill_dataplane), ("mounts", mounts), ("seccomp", seccomp), ("stop", stop)]

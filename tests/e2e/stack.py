@@ -39,6 +39,11 @@ class Stack:
             raise rw.GaveUp(f"docker {' '.join(arguments)}: {done.returncode}\n{done.stderr[-2000:]}")
         return done.stdout
 
+    def docker_output(self, *arguments, timeout=60):
+        """stdout and stderr, whatever the status."""
+        done = subprocess.run(["docker", *arguments], env=self.environment, text=True, capture_output=True, timeout=timeout, check=False)
+        return done.stdout + done.stderr
+
     def build(self, timeout):
         docker_engine.ensure_base_image(self.host)
         self.compose("build", timeout=timeout)

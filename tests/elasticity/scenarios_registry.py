@@ -115,6 +115,6 @@ def no_config(run):
 
 
 ALL = [
-    Scenario("ghost", ghost, needs_long=("consul",)), Scenario("same-name", same_name), Scenario("reload", reload),
+    Scenario("ghost", ghost, needs_long=("consul",)), Scenario("same-name", same_name), Scenario("reload", reload, needs_long=("consul",)),
     Scenario("no-config", no_config, catalogs=("embedded",), needs=named("root", "unshare", "curl")),
 ]

@@ -1,6 +1,7 @@
 """Ringway's own parts and the catalog end, hang, lie and come back; and upgrades."""
 import os
 import socket
+import subprocess
 import threading
 import time
 
@@ -159,9 +160,8 @@ def kill_consul(run):
 
 
 def upgrade_exists():
-    import subprocess
-    done = subprocess.run([paths.program("ringway"), "upgrade", "--help"], capture_output=True, text=True, check=False)
-    return None if done.returncode == 0 else "this ringway has no `upgrade`"
+    done = subprocess.run([paths.program("ringway"), "--help"], capture_output=True, text=True, check=False)
+    return None if "upgrade" in done.stdout else "this ringway has no `upgrade`"
 
 
 class Knocker(threading.Thread):

@@ -233,5 +233,5 @@ def empty_answer(run):
 
 ALL = [
     Scenario("scale", scale), Scenario("scale-hold", scale_hold), Scenario("replace", replace_all), Scenario("same-address", same_address),
-    Scenario("flapping", flapping), Scenario("empty", empty_answer), Scenario("storm", storm), Scenario("churn", churn), Scenario("limits", limits),
+    Scenario("flapping", flapping), Scenario("empty", empty_answer), Scenario("storm", storm), Scenario("churn", churn), Scenario("limits", limits, needs_long=("consul",)),
 ]
