@@ -12,11 +12,14 @@ struct UpOptions {
   std::string run_dir;
   std::string state_dir;
   unsigned workers = 0;  // 0: as many as usable CPUs
+  bool take_over = false;  // replace a `ringway up` that runs in the same run directory
 };
 int Up(const UpOptions& options);
 
 int Validate(const std::string& config);
 int Capabilities();
+// Asks the `ringway up` of this run directory, over RUN_DIR/up.sock, to change to the programs now on disk.
+int Upgrade(const std::string& run_dir, const std::string& timeout);
 
 // These talk to RUN_DIR/control.sock.
 int ShowStatus(const std::string& run_dir, bool as_json);

@@ -15,6 +15,7 @@ int main(int argc, char** argv) {
   std::string service;
   std::string endpoint;
   std::string timeout = "30s";
+  std::string upgrade_timeout = "15s";
   bool as_json = false;
   const auto with_config = [&up](CLI::App* command) {
     command->add_option("-c,--config", up.config, "config file (default: RINGWAY_CONFIG, /etc/ringway/ringway.json, built-in)");
@@ -46,6 +47,10 @@ int main(int argc, char** argv) {
   CLI::App* undrain = app.add_subcommand("undrain", "take a drained endpoint back into service");
   with_run_dir(undrain);
   with_endpoint(undrain);
+  run->add_flag("--take-over", up.take_over, "replace a `ringway up` that runs in the same run directory, without a reset")->envname("RINGWAY_TAKE_OVER");
+  CLI::App* upgrade = app.add_subcommand("upgrade", "change to the programs now on disk without a reset, or say why not");
+  with_run_dir(upgrade);
+  upgrade->add_option("--timeout", upgrade_timeout, "for the new dataplane to take over; then the old one goes on (default 15s)");
   CLI::App* capabilities = app.add_subcommand("capabilities", "what this kernel and these privileges allow");
   try {
     app.parse(argc, argv);
@@ -61,6 +66,7 @@ int main(int argc, char** argv) {
   if (*reload) return cp::Reload(up.run_dir);
   if (*drain) return cp::Drain(up.run_dir, service, endpoint, timeout);
   if (*undrain) return cp::Undrain(up.run_dir, service, endpoint);
+  if (*upgrade) return cp::Upgrade(up.run_dir, upgrade_timeout);
   if (*capabilities) return cp::Capabilities();
   return cp::kExitUsage;
 }

@@ -48,11 +48,20 @@ int Up(const UpOptions& options) {
     spdlog::critical("{}", std::string(status.message()));
     return kExitCannotCreate;
   }
+  absl::StatusOr<UpLock> lock = UpLock::Take(run_dir);
+  const bool replaces = options.take_over && absl::IsAlreadyExists(lock.status());
+  if (!lock.ok() && !replaces) {
+    const bool other = absl::IsAlreadyExists(lock.status());
+    spdlog::critical("{}{}", std::string(lock.status().message()),
+                     other ? "; `ringway upgrade` renews it, --take-over replaces it, another --run-dir stands beside it" : "");
+    return kExitCannotCreate;
+  }
+  if (replaces) spdlog::info("{}: taking over from it", std::string(lock.status().message()));
   ChildProgram control{.name = "ringway-controlplane", .arguments = {Beside("ringway-controlplane"), "--run-dir", run_dir}, .stop_wait = std::chrono::seconds(5)};
   if (!file.empty()) control.arguments.insert(control.arguments.end(), {"--config", file});
   // The dataplane has shutdown_timeout for what is in flight, and some time to close.
   const std::chrono::milliseconds stop_wait(loaded->config.shutdown_timeout_ms + 5000);
-  ChildProgram data{.name = "ringway-dataplane", .arguments = {Beside("ringway-dataplane"), "--run-dir", run_dir}, .stop_wait = stop_wait};
+  ChildProgram data{.name = "ringway-dataplane", .arguments = {Beside("ringway-dataplane"), "--run-dir", run_dir}, .stop_wait = stop_wait, .tells = true};
   if (!options.state_dir.empty()) data.arguments.insert(data.arguments.end(), {"--state-dir", options.state_dir});
   if (options.workers != 0) data.arguments.insert(data.arguments.end(), {"--workers", std::to_string(options.workers)});
   for (const ChildProgram& program : {control, data}) {
@@ -60,7 +69,12 @@ int Up(const UpOptions& options) {
     spdlog::critical("wanted {} beside this program: {} is missing", program.name, program.arguments[0]);
     return kExitUnavailable;
   }
-  return Supervisor({control, data}).Run();
+  UpPlan plan{.control = std::move(control), .data = std::move(data)};
+  plan.run_dir = run_dir;
+  if (!file.empty()) plan.config = std::filesystem::absolute(file).string();
+  plan.upgrade_command = {Beside("ringway"), "upgrade", "--run-dir", run_dir};
+  plan.replaces = replaces;
+  return Supervisor(std::move(plan), replaces ? UpLock() : *std::move(lock)).Run();
 }
 
 }  // namespace ringway::cp

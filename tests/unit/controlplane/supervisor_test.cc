@@ -30,7 +30,7 @@ class SupervisorTest : public testing::Test {
   }
   void Start(std::vector<ChildProgram> programs) {
     pid_ = fork();
-    if (pid_ == 0) _exit(Supervisor(std::move(programs)).Run());
+    if (pid_ == 0) _exit(Supervisor(UpPlan{.control = programs[0], .data = programs[1]}).Run());
   }
   int ExitCode() {
     int status = 0;
