@@ -84,7 +84,9 @@ void Process::JudgeWaiting(const Known& known) {
     const uint64_t waiting = c.waiting.Get();
     Watched& watched = watched_[handle];
     if (waiting == 0 || c.waited_total.Get() != watched.waited_total) {
-      watched = {c.waited_total.Get(), network_.SteadyUs(), 0};
+      watched.waited_total = c.waited_total.Get();
+      watched.since_us = network_.SteadyUs();
+      watched.late_turns = 0;
     }
     if (waiting == 0) continue;
     const dp::ServiceEntry* entry = Entry(handle);
@@ -97,12 +99,19 @@ void Process::JudgeWaiting(const Known& known) {
   }
 }
 
-// Where nobody fails, nobody waits while there is room.
-void Process::JudgeRoom(const dp::ServiceEntry& service) const {
+// Where nobody fails, nobody waits while there is room. That an ejection is over, or a second's rest instead of one, is seen a few
+// times a second.
+void Process::JudgeRoom(const dp::ServiceEntry& service) {
+  Watched& watched = watched_[service.handle];
+  const uint64_t denied = counters().services[service.handle].ejections_denied_total.Get();
+  if (denied != watched.denied_total) watched.denied_us = io_.NowUs();
+  watched.denied_total = denied;
+  if (denied > 0 && io_.NowUs() < watched.denied_us + 1300000) return;
   for (const dp::EndpointEntry& e : service.ready) {
     const dp::EndpointCounters& c = counters().endpoints[e.handle];
     const bool room = service.in_flight_max == 0 || c.exchanges_in_flight.Get() < service.in_flight_max;
-    if (room && c.ejected_until_us.Get() <= io_.NowUs()) Fail("requests wait though endpoint handle %u has room", e.handle);
+    const uint64_t ejected_until_us = c.ejected_until_us.Get();
+    if (room && (ejected_until_us == 0 || ejected_until_us + 300000 <= io_.NowUs())) Fail("requests wait though endpoint handle %u has room", e.handle);
   }
 }
 

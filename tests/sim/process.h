@@ -52,11 +52,13 @@ class Process : public IoWatch {
     uint64_t waited_total = 0;
     uint64_t since_us = 0;
     uint32_t late_turns = 0;
+    uint64_t denied_total = 0;  // ejections, and when the last was seen
+    uint64_t denied_us = 0;
   };
   const dp::ServiceEntry* Entry(uint32_t service) const;
   void JudgeEndpoints(const dp::ServiceEntry& service);
   void JudgeWaiting(const Known& known);
-  void JudgeRoom(const dp::ServiceEntry& service) const;
+  void JudgeRoom(const dp::ServiceEntry& service);
   void CheckCounters(const Known& known) const;
   void CheckRetries(const Known& known) const;
 
