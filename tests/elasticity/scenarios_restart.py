@@ -1,5 +1,6 @@
 """Ringway's own parts and the catalog end, hang, lie and come back; and upgrades."""
 import os
+import shutil
 import socket
 import subprocess
 import threading
@@ -42,7 +43,7 @@ def kill_data(run):
         world.start(3)
         load = world.load()
         moments = []
-        for _ in range(run.pick(2, 10)):
+        for _ in range(run.pick(1, 10)):
             time.sleep(1)
             old = child(world, "ringway-dataplane")
             begin = time.time()
@@ -58,15 +59,21 @@ def kill_data(run):
         return Outcome(requests, problems, "what it held, and refused until it is back; else 0", f"back after {longest * 1e3:.0f} ms")
 
 
-def child(world, program):
-    """Process id of a program below `ringway up`, 0 while there is none."""
-    for pid in world.up.tree()[1:]:
+def children(world, program):
+    """Process ids of a program below `ringway up`, the youngest last."""
+    found = []
+    for pid in sorted(world.up.tree()[1:]):
         try:
-            if os.path.basename(os.readlink(f"/proc/{pid}/exe")) == program:
-                return pid
+            if os.path.basename(os.readlink(f"/proc/{pid}/exe")).split(".")[0].split(" ")[0] == program:
+                found.append(pid)
         except OSError:
             pass
-    return 0
+    return found
+
+
+def child(world, program):
+    """The youngest of them, 0 while there is none."""
+    return ([0] + children(world, program))[-1]
 
 
 def kill_both(run):
@@ -83,7 +90,7 @@ def kill_both(run):
             world.data.start()
             rw.wait_until(lambda: rw.get(world.http_url)[0] == 200, 10, "the dataplane to serve without a control plane", interval=0.005)
             moments.append((begin, time.time()))
-            time.sleep(1.5)
+            time.sleep(0.7)
             world.control.start()
             world.start(1)  # and the control plane takes up its work
         requests, problems = world.finish(load, broken_by_the_kill(moments))
@@ -100,7 +107,7 @@ def freeze_control(run):
         world.control.freeze()
         killed = time.time()
         endpoints[2].kill_all()
-        time.sleep(run.pick(6, 60))
+        time.sleep(run.pick(4, 60))
         world.control.thaw()
         world.start(1)
         time.sleep(1)
@@ -120,7 +127,7 @@ def consul_fault(mode):
                 time.sleep(0.5)
                 gate.set(mode)
                 asked = gate.requests
-                fault = run.pick(5, 60)
+                fault = run.pick(2.5, 60)
                 time.sleep(fault)
                 new = world.apache().start()  # registers with Consul itself; seen when the gate is well again, or through "slow"
                 time.sleep(1)
@@ -136,7 +143,7 @@ def consul_fault(mode):
             requests, problems = world.finish(load)
             if asked > (fault + 1) * 20:
                 problems.append(f"{asked} requests to a failing Consul in {fault + 1} s: it spins")
-            if mode in ("refuse", "error", "garbage", "truncate") and told.get("ok") is not False:
+            if mode in ("refuse", "error", "garbage", "truncate") and told.get("up") is not False:
                 problems.append(f"the stats do not tell of it: {told}")
             return Outcome(requests, problems, "0", f"{asked} queries meanwhile, healed after {healed:.2f} s")
     return play
@@ -150,7 +157,7 @@ def kill_consul(run):
         for _ in range(run.pick(1, 5)):
             time.sleep(0.5)
             run.catalog.process.kill()
-            time.sleep(run.pick(3, 20))
+            time.sleep(run.pick(2, 20))
             run.catalog.start()
             endpoints += world.start(1)
             endpoints.pop(0).stop()
@@ -165,15 +172,16 @@ def upgrade_exists():
 
 
 class Knocker(threading.Thread):
-    """Opens connections as fast as it can, one request each, and keeps what failed."""
+    """Opens a connection every 2 ms, one request each, and keeps what failed."""
 
-    def __init__(self, port, count):
+    def __init__(self, port):
         super().__init__(daemon=True)
-        self.port, self.count, self.made, self.failed = port, count, 0, []
+        self.port, self.made, self.failed, self.done = port, 0, [], False
 
     def run(self):
-        while self.made < self.count:
+        while not self.done:
             self.made += 1
+            time.sleep(0.002)
             try:
                 with socket.create_connection(("127.0.0.1", self.port), timeout=10) as sock:
                     sock.sendall(b"GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
@@ -186,37 +194,69 @@ class Knocker(threading.Thread):
                 self.failed.append(f"{time.time():.3f}: {error}")
 
 
+def copied_programs(world):
+    """Programs of the scenario's own: an upgrade starts what is on disk, and one of them shall be broken."""
+    folder = os.path.join(world.folder, "bin")
+    os.makedirs(folder)
+    for name in ("ringway", "ringway-controlplane", "ringway-dataplane"):
+        shutil.copy(paths.program(name), folder)
+    world.up.command[0] = os.path.join(folder, "ringway")
+    return folder
+
+
+def upgrade_once(world, problems, number):
+    before = child(world, "ringway-dataplane")
+    done = world.command("upgrade")
+    if done.returncode != 0:
+        problems.append(f"upgrade {number}: {done.returncode}: {done.stdout}{done.stderr}")
+    elif child(world, "ringway-dataplane") == before:
+        problems.append(f"upgrade {number}: the dataplane is the same process as before")
+
+
+def failing_upgrade(world, folder, problems):
+    """A new dataplane that cannot start: `ringway upgrade` says so, and the old one goes on."""
+    good, broken = os.path.join(folder, "ringway-dataplane"), os.path.join(folder, "broken")
+    with open(broken, "w") as out:
+        out.write("#!/bin/sh\nexit 1\n")
+    os.chmod(broken, 0o755)
+    os.rename(good, good + ".good")
+    os.rename(broken, good)
+    done = world.command("upgrade", "--timeout", "5s")
+    if done.returncode == 0:
+        problems.append("an upgrade to a program that cannot start was called done")
+    os.rename(good + ".good", good)
+
+
 def upgrade(run):
-    """`ringway upgrade`, ten times (short: three), with thousands of new connections meanwhile and requests of seconds in flight."""
-    with run.world("upgrade", up=True) as world:
-        world.start(2)
+    """`ringway upgrade`, ten times (short: three), once to a program that cannot start, with new connections all the time and
+    requests of 1.5 s in flight."""
+    world = run.world("upgrade", up=True)
+    folder = copied_programs(world)
+    with world:
+        world.start(2, start_servers=40)
         load = world.load(rate=100, connections=64, mix="get=70,post=20,big=5,slow=5", extra=("--slow-ms", "1500"))
-        knockers = [Knocker(world.ports["http"], run.pick(600, 5000)) for _ in range(2)]
+        knockers = [Knocker(world.ports["http"]) for _ in range(2)]
         for knocker in knockers:
             knocker.start()
         problems, rounds = [], run.pick(3, 10)
         for number in range(rounds):
             time.sleep(0.5)
-            old = child(world, "ringway-dataplane")
-            done = world.command("upgrade")
-            if done.returncode != 0:
-                problems.append(f"upgrade {number + 1}: {done.returncode}: {done.stdout}{done.stderr}")
-                break
-            if child(world, "ringway-dataplane") == 0:
-                problems.append("no dataplane after the upgrade")
-            time.sleep(0.5)
-            if not os.path.exists(f"/proc/{old}"):
-                continue
+            upgrade_once(world, problems, number + 1)
+            if number == 0:
+                failing_upgrade(world, folder, problems)
+        while sum(k.made for k in knockers) < run.pick(1000, 10000):
+            time.sleep(0.1)
+        time.sleep(1)
         for knocker in knockers:
-            knocker.join(180)
+            knocker.done = True
+            knocker.join(20)
         requests, more = world.finish(load)
         for knocker in knockers:
             problems += [f"a new connection failed at {words}" for words in knocker.failed[:5]]
         made = sum(knocker.made for knocker in knockers)
-        return Outcome(requests, problems + more, "0", f"{rounds} upgrades, {made} connections besides")
+        return Outcome(requests, problems + more, "0", f"{rounds} upgrades and one that failed, {made} connections besides")
 
 
-BOTH = ("embedded", "consul")
 ALL = [
     Scenario("kill-control", kill_control), Scenario("kill-data", kill_data), Scenario("kill-planes", kill_both),
     Scenario("freeze-control", freeze_control),

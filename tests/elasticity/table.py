@@ -62,6 +62,11 @@ class Run:
     def __init__(self, catalog, folder, long):
         self.catalog, self.folder, self.long = catalog, folder, long
 
+    @property
+    def short_rounds(self):
+        """A stop takes --drain-grace longer with a Consul."""
+        return 2 if self.catalog.name == "embedded" else 1
+
     def pick(self, short, long):
         return long if self.long else short
 
