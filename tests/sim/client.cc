@@ -377,7 +377,7 @@ void Client::OnHead() {
   if (from.empty()) {
     ++ledger_.totals.own_replies;
     if (Demanding(r)) {
-      const bool raced = status == 502 && !r.idempotent && r.attempts.empty() && ledger_.mood.endpoint_idle_closes;
+      const bool raced = status == 502 && (!r.idempotent || r.body_size > 0) && r.attempts.empty() && ledger_.mood.endpoint_idle_closes;
       const bool gave_up = status == 503 && half_closed_;  // so it seemed, while it waited
       if (!raced && !gave_up) Fail("request %u (%s) was answered %d by the proxy itself", r.id, r.method.c_str(), status);
     }

@@ -134,6 +134,9 @@ void EndpointConnection::Read() {
     if (r.attempts.size() > 1) Fail("stream %u went to two endpoints", request_);
     return BeginStream();
   }
+  // Its idle time-out was up just when the next request came.
+  const bool closes = !ledger_.mood.calm || ledger_.mood.endpoint_idle_closes;
+  if (closes && served_ > 0 && !reader_.begun() && network_[socket_].readable() > 0 && random_.PerMille(40)) return Die(false);
   size_t most = random_.Skewed(1, 65536);
   while (most > 0 && !reader_.done() && !ignores_ && network_[socket_].readable() > 0) {
     const size_t size = std::min(most, sizeof data);
@@ -257,7 +260,7 @@ void EndpointConnection::OnWhole() {
     return;
   }
   if (!stalled_ && !answered_) {
-    if (random_.Percent(30)) Later(random_.Skewed(1, fault_ == Fault::kSlow ? 30000000 : 100000));
+    if (random_.Percent(ledger_.mood.late_percent)) Later(random_.Skewed(1, fault_ == Fault::kSlow ? 30000000 : 100000));
     return Answer();
   }
   if (answered_ && out_.empty() && !stalled_) OnAnswered();

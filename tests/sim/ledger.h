@@ -54,12 +54,16 @@ struct Mood {
   bool calm = false;
   bool endpoint_idle_closes = false;
   uint64_t hints_percent = 5;  // responses with 103 before them
+  uint64_t late_percent = 30;   // responses that take a while
   uint64_t client_faults_percent = 0;
   uint64_t endpoint_faults_percent = 0;
 };
 
 struct Totals {
   uint64_t sessions = 0, requests = 0, finals = 0, own_replies = 0, streams = 0, cut = 0, unanswered = 0, faults = 0, maps = 0;
+  // Of the dataplanes' own counters: that what is tested happens.
+  uint64_t waited = 0, wait_timeouts = 0, wait_full = 0, ejections = 0, ejections_denied = 0;
+  uint64_t retries = 0, retries_pooled = 0, retries_denied = 0, upgrades = 0;
 };
 
 struct Ledger {

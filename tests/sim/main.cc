@@ -26,6 +26,15 @@ void Add(Totals& sum, const Totals& t) {
   sum.unanswered += t.unanswered;
   sum.faults += t.faults;
   sum.maps += t.maps;
+  sum.waited += t.waited;
+  sum.wait_timeouts += t.wait_timeouts;
+  sum.wait_full += t.wait_full;
+  sum.ejections += t.ejections;
+  sum.ejections_denied += t.ejections_denied;
+  sum.retries += t.retries;
+  sum.retries_pooled += t.retries_pooled;
+  sum.retries_denied += t.retries_denied;
+  sum.upgrades += t.upgrades;
 }
 
 // A crash, too, says which seed it was, and shows the trace as far as that still works.
@@ -101,5 +110,9 @@ int main(int argc, char** argv) {
               "%llu  maps %llu  faults %llu\n", show(to - from + 1), show(failed), show(sum.sessions), show(sum.requests),
               show(sum.finals), show(sum.own_replies), show(sum.streams), show(sum.cut), show(sum.unanswered), show(sum.maps),
               show(sum.faults));
+  std::printf("waited %llu  timed out %llu  too many %llu  ejections %llu  denied %llu  retries %llu  pooled %llu  denied %llu  "
+              "upgrades %llu\n", show(sum.waited), show(sum.wait_timeouts), show(sum.wait_full), show(sum.ejections),
+              show(sum.ejections_denied), show(sum.retries), show(sum.retries_pooled), show(sum.retries_denied),
+              show(sum.upgrades));
   return failed == 0 ? 0 : 1;
 }

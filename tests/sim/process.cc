@@ -128,6 +128,21 @@ void Process::CheckEnd(const Known& known) {
   CheckRetries(known);
 }
 
+void Process::AddTo(Totals& totals, const Known& known) const {
+  totals.ejections += counters().worker.ejections_total.Get();
+  totals.upgrades += leaving() ? 1 : 0;
+  for (const uint32_t handle : known.services) {
+    const dp::ServiceCounters& c = counters().services[handle];
+    totals.waited += c.waited_total.Get();
+    totals.wait_timeouts += c.wait_timeouts_total.Get();
+    totals.wait_full += c.wait_full_total.Get();
+    totals.ejections_denied += c.ejections_denied_total.Get();
+    totals.retries += c.retries_total.Get();
+    totals.retries_pooled += c.retries_pooled_total.Get();
+    totals.retries_denied += c.retries_denied_total.Get();
+  }
+}
+
 // What was paid for is within what was earned.
 void Process::CheckRetries(const Known& known) const {
   const uint64_t elapsed_us = network_.now_us - begin_us_;

@@ -36,6 +36,8 @@ class Process : public IoWatch {
   void Leave() { shared_->leave.store(true); }
   void CheckEnd(const Known& known);
 
+  void AddTo(Totals& totals, const Known& known) const;
+
   bool running() const { return running_; }
   bool leaving() const { return shared_->leave.load(); }
   bool Quiet(uint32_t endpoint) const;

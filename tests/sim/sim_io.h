@@ -137,7 +137,7 @@ class SimIo {
   Pool& PoolOf(dp::Group group) { return pools_[static_cast<size_t>(group)]; }
   const Pool& PoolOf(dp::Group group) const { return pools_[static_cast<size_t>(group)]; }
   File& FileOf(int fd, const char* what);
-  int NewFile();
+  int NewFile(bool limited = true);
   int AddListener(ListeningId id);
   void Free(int fd);
   Submission& Submit(Submission::Kind kind, int fd, dp::Tag tag);

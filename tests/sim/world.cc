@@ -28,6 +28,7 @@ Mood World::MoodOf(uint64_t seed, Random& random) {
   mood.calm = seed % 4 == 0;
   mood.endpoint_idle_closes = seed % 8 == 0;
   if (random.Percent(15)) mood.hints_percent = 60;
+  if (random.Percent(40)) mood.late_percent = 90;
   if (mood.calm) return mood;
   mood.client_faults_percent = random.Percent(70) ? random.Between(0, 60) : 0;
   mood.endpoint_faults_percent = random.Percent(70) ? random.Between(0, 40) : 0;
@@ -135,7 +136,7 @@ void World::MakeLimits(dp::ServiceEntry& s) {
   s.ejections_max = static_cast<uint32_t>(random.Below(4));
   s.slow_start_ms = static_cast<uint32_t>(random.Percent(40) ? random.Between(50, 5000) : 0);
   s.in_flight_max = static_cast<uint32_t>(random.Percent(50) ? random.Between(1, 3) : 0);
-  s.queue_max = static_cast<uint32_t>(calm ? 64 : random.Skewed(0, 32));
+  s.queue_max = static_cast<uint32_t>(calm ? 64 : random.Percent(20) ? 0 : random.Between(1, 32));
   s.queue_timeout_ms = static_cast<uint32_t>(calm ? 300000 : random.Between(1, 5000));
   s.hold_max = s.queue_max;
   s.hold_timeout_ms = static_cast<uint32_t>(!random.Percent(60) ? 0 : calm ? 300000 : random.Between(1, 5000));
@@ -491,6 +492,7 @@ void World::Step() {
     p->Step(known);
     if (p->running()) continue;
     p->CheckEnd(known);
+    p->AddTo(ledger_.totals, known);
     ledger_.totals.faults += p->io().totals().faults;
   }
   EndLeft();
