@@ -60,7 +60,7 @@ class Run:
     """What a scenario asks of the run it is part of."""
 
     def __init__(self, catalog, folder, long):
-        self.catalog, self.folder, self.long = catalog, folder, long
+        self.catalog, self.folder, self.long, self.left = catalog, folder, long, []
 
     @property
     def short_rounds(self):
@@ -71,7 +71,15 @@ class Run:
         return long if self.long else short
 
     def world(self, name, **options):
-        return World(name, self.catalog, self.folder, **options)
+        world = World(name, self.catalog, self.folder, **options)
+        self.left.append(world.folder)
+        return world
+
+    def tidy(self):
+        """Logs and records of scenarios that went as expected."""
+        for folder in self.left:
+            shutil.rmtree(folder, ignore_errors=True)
+        self.left.clear()
 
 
 def failed_row(name, catalog, problem, seconds):

@@ -70,7 +70,7 @@ class World:
         try:
             rw.wait_until(self._begun, 20, "Ringway to answer")
         except BaseException:
-            self.__exit__(True, None, None)
+            self.__exit__()
             raise
         return self
 
@@ -80,7 +80,7 @@ class World:
                 raise rw.GaveUp(f"{process.name} ended with {process.process.returncode}:\n{process.last_words()}")
         return self.stats.ready() and rw.get(self.catalog_url + "/v1/status/leader")[0] == 200
 
-    def __exit__(self, failed, *_):
+    def __exit__(self, *_):
         for load in self.loads:
             load.kill()
         for endpoint in [*self.endpoints, *self.lights, *self.others]:
@@ -88,8 +88,6 @@ class World:
         for process in [self.up, self.control, self.data]:
             if process:
                 process.end()
-        if not failed:
-            shutil.rmtree(self.folder, ignore_errors=True)
 
     # --- endpoints
 
