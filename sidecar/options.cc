@@ -15,7 +15,7 @@ namespace {
 // Options as CLI11 gives them, before they mean anything.
 struct Raw {
   std::string catalog = "http://127.0.0.1:8500";
-  std::string ttl = "10s";
+  std::string ttl = "3s";
   std::string deregister_after = "30s";
   std::string resync = "30s";
   std::string announce_after = "5s";
@@ -42,7 +42,7 @@ void Declare(CLI::App& app, Options& options, Raw& raw) {
       ->envname("RINGWAY_ADDRESS");
   app.add_option("--instance", registration.instance, "Last part of the service id; default: the host name")
       ->envname("RINGWAY_INSTANCE");
-  app.add_option("--ttl", raw.ttl, "Lease in the catalog, refreshed at a third of it")->capture_default_str();
+  app.add_option("--ttl", raw.ttl, "TTL of the check in the catalog where it has no leases (a Consul), refreshed at a third of it")->capture_default_str();
   app.add_option("--deregister-after", raw.deregister_after, "Catalog removes the instance when critical this long")
       ->capture_default_str();
   app.add_option("--resync", raw.resync, "Registers again this often")->capture_default_str();
@@ -71,8 +71,8 @@ absl::Status SetDurations(const Raw& raw, Options& options) {
   auto& registration = options.registration;
   std::chrono::milliseconds stop_timeout{0};
   const std::pair<const char*, absl::Status> set[] = {
-      {"--ttl", SetDuration("--ttl", raw.ttl, registration.lease.ttl)},
-      {"--deregister-after", SetDuration("--deregister-after", raw.deregister_after, registration.lease.deregister_after)},
+      {"--ttl", SetDuration("--ttl", raw.ttl, registration.check.ttl)},
+      {"--deregister-after", SetDuration("--deregister-after", raw.deregister_after, registration.check.deregister_after)},
       {"--resync", SetDuration("--resync", raw.resync, registration.resync)},
       {"--announce-after", SetDuration("--announce-after", raw.announce_after, registration.announce_after)},
       {"--drain-timeout", SetDuration("--drain-timeout", raw.drain_timeout, registration.drain_timeout)},
@@ -83,7 +83,7 @@ absl::Status SetDurations(const Raw& raw, Options& options) {
     if (!status.ok()) return status;
   }
   if (!raw.stop_timeout.empty()) options.stop_timeout = stop_timeout;
-  if (registration.lease.ttl < std::chrono::seconds(1)) return absl::InvalidArgumentError("--ttl: wanted at least 1s");
+  if (registration.check.ttl < std::chrono::seconds(1)) return absl::InvalidArgumentError("--ttl: wanted at least 1s");
   if (registration.resync < std::chrono::seconds(1)) return absl::InvalidArgumentError("--resync: wanted at least 1s");
   return absl::OkStatus();
 }

@@ -33,8 +33,9 @@ struct Line : std::enable_shared_from_this<Line> {
   Socket socket;
   asio::steady_timer tick;
   HeartbeatClock clock;
+  HeartbeatClock::Time planned{};  // for when the tick is set
   bool closed = false;
-  std::string why;
+  HeartbeatEnd end;
 
   // Reads what is there. False when the peer has closed.
   bool Drain() {
@@ -48,7 +49,8 @@ struct Line : std::enable_shared_from_this<Line> {
         continue;
       }
       closed = true;
-      why = n == 0 ? "closed" : absl::StrCat("broke: ", std::strerror(errno));
+      end.overslept = clock.Overslept(planned, Clock::now());
+      end.why = n == 0 ? "closed" : absl::StrCat("broke: ", std::strerror(errno));
     }
     return !closed;
   }
@@ -83,7 +85,7 @@ struct Closer {
 }  // namespace
 
 HeartbeatClock::Due HeartbeatClock::OnTick(Time planned, Time now) {
-  if (now - planned >= times_.interval) heard_ = now;
+  if (Overslept(planned, now)) heard_ = now;
   if (now >= heard_ + times_.timeout) return Due::kDead;
   if (now < send_at_) return Due::kNothing;
   send_at_ = now + times_.interval;
@@ -94,26 +96,23 @@ asio::awaitable<HeartbeatEnd> HoldHeartbeat(Socket socket, HeartbeatTimes times,
   const Closer closer{std::make_shared<Line>(std::move(socket), times)};
   Line& line = *closer.line;
   line.Beat();
+  line.planned = line.clock.Next();
   line.ArmRead();
-  HeartbeatEnd end;
   for (;;) {
-    const Clock::time_point planned = line.clock.Next();
-    line.tick.expires_at(planned);
+    line.tick.expires_at(line.planned);
     co_await line.tick.async_wait(kNoThrow);
-    if (line.closed || !line.Drain()) {
-      end.why = line.why;
-      co_return end;
-    }
+    if (line.closed || !line.Drain()) co_return line.end;
     if (!wanted()) {
-      end.kind = HeartbeatEnd::Kind::kUnwanted;
-      co_return end;
+      line.end.kind = HeartbeatEnd::Kind::kUnwanted;
+      co_return line.end;
     }
-    const HeartbeatClock::Due due = line.clock.OnTick(planned, Clock::now());
+    const HeartbeatClock::Due due = line.clock.OnTick(line.planned, Clock::now());
+    line.planned = line.clock.Next();
     if (due == HeartbeatClock::Due::kSend) line.Beat();
     if (due != HeartbeatClock::Due::kDead) continue;
-    end.kind = HeartbeatEnd::Kind::kSilent;
-    end.why = absl::StrCat("no heartbeat for ", static_cast<double>(times.timeout.count()) / 1000, " s");
-    co_return end;
+    line.end.kind = HeartbeatEnd::Kind::kSilent;
+    line.end.why = absl::StrCat("no heartbeat for ", static_cast<double>(times.timeout.count()) / 1000, " s");
+    co_return line.end;
   }
 }
 

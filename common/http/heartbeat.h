@@ -32,6 +32,7 @@ class HeartbeatClock {
   Time Next() const { return std::min(send_at_, heard_ + times_.timeout); }
   // `planned` is what Next() said: one that fires an interval late or more tells of a stop of our own.
   Due OnTick(Time planned, Time now);
+  bool Overslept(Time planned, Time now) const { return now - planned >= times_.interval; }
 
  private:
   const HeartbeatTimes times_;
@@ -42,6 +43,7 @@ class HeartbeatClock {
 struct HeartbeatEnd {
   enum class Kind { kClosed, kSilent, kUnwanted };
   Kind kind = Kind::kClosed;
+  bool overslept = false;  // this process stood still before: a peer that lives may have given up waiting, and come back
   std::string why;  // "closed", "broke: REASON", "no heartbeat for 3 s"
 };
 

@@ -44,7 +44,7 @@ Agent::Agent(Catalog& catalog, std::string node, Time now, LeaseTimes lease)
     : catalog_(catalog), node_(std::move(node)), lease_(lease), self_(catalog.FindNode(node_)) {
   for (const auto& [id, check] : this->node().checks) {
     if (id == kSerfHealth) continue;
-    if (check.type == kLeaseType) AwaitLease(check, now);
+    if (check.type == kLeaseType) AwaitLeaseAfterStart(check, now);
     StartCheck(check, now);
   }
 }

@@ -42,6 +42,7 @@ class Agent {
   // The error is the text of the answer: InvalidArgument is 400, NotFound 404, everything else 500.
   absl::Status RegisterService(const ServiceDefinition& definition, bool replace_checks, Time now);
   void DeregisterService(const std::string& id);
+  void Undrain(const std::string& service_id) { catalog_.SetDraining(node_, service_id, false); }
   absl::Status RegisterCheck(const CheckDefinition& definition, Time now);
   void DeregisterCheck(const std::string& id);
   absl::Status UpdateTtl(const std::string& check_id, const std::string& status,
@@ -61,6 +62,8 @@ class Agent {
   bool HoldsLease(const std::string& service_id, uint64_t number) const;
   // Critical at once, with `why`. Whether it meant something.
   bool EndLease(const std::string& service_id, uint64_t number, const std::string& why, Time now);
+  // Nobody holds it, and that may be our own fault: it stays as it is for its time-out.
+  void AwaitLease(const std::string& service_id, uint64_t number, Time now);
 
   struct Removed {
     std::string service_id;
@@ -100,7 +103,7 @@ class Agent {
   void Forget(const std::string& check_id);
   void ForgetChecksOf(const std::string& service_id);
   void ExpireTtl(const std::string& check_id, Time now);
-  void AwaitLease(const CheckRecord& check, Time now);
+  void AwaitLeaseAfterStart(const CheckRecord& check, Time now);
   void ExpireLease(const std::string& check_id, Time now);
   void PublishOutput(const std::string& check_id);
   Time ReapAt(const CheckRecord& check, const Runtime& runtime) const;

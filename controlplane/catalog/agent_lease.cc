@@ -51,8 +51,16 @@ bool Agent::EndLease(const std::string& service_id, uint64_t number, const std::
   return true;
 }
 
+void Agent::AwaitLease(const std::string& service_id, uint64_t number, Time now) {
+  if (!HoldsLease(service_id, number)) return;
+  const std::string id = LeaseId(service_id);
+  runtime_.at(id).lease = 0;
+  runtime_.at(id).lease_deadline = now + lease_.timeout;
+  Reschedule(id);
+}
+
 // A lease found at a start: its sidecar lost the connection when this process went, and comes back at once if it lives.
-void Agent::AwaitLease(const CheckRecord& check, Time now) {
+void Agent::AwaitLeaseAfterStart(const CheckRecord& check, Time now) {
   CheckSpec spec = check.spec;
   spec.deregister_after = lease_.deregister_after;
   catalog_.SetSpec(node_, check.id, spec);
@@ -61,7 +69,7 @@ void Agent::AwaitLease(const CheckRecord& check, Time now) {
 
 void Agent::ExpireLease(const std::string& check_id, Time now) {
   runtime_.at(check_id).lease_deadline = Time::max();
-  SetStatus(check_id, kStatusCritical, "lease ended: the sidecar has not come back since the control plane was restarted",
+  SetStatus(check_id, kStatusCritical, "lease ended: the sidecar has not come back since the control plane was away",
             now);
 }
 

@@ -94,7 +94,10 @@ void Api::AddAgentWrites() {
     const bool replace_checks =
         call.Has("replace-existing-checks") && (replace.empty() || replace == "true");
     return FromStatus(Change([&](Agent& agent) {
-      return agent.RegisterService(*definition, replace_checks, Clock::now());
+      const absl::Status status = agent.RegisterService(*definition, replace_checks, Clock::now());
+      // A sidecar's first: whatever a former life was asked to drain for, this one is there to serve.
+      if (status.ok() && call.Has("ringway-start")) agent.Undrain(definition->service.id);
+      return status;
     }));
   });
   AddWrite("/v1/agent/service/deregister/", [this](const Call& call) {

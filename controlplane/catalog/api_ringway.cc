@@ -75,20 +75,24 @@ Reply Api::Undrain(const Call& call) {
 }
 
 // The lease begins when the answer is written and the socket is ours: nobody else would notice the client's end.
+// Every answer has the heartbeat: it tells a sidecar that there are leases here, also when it gets none.
 Reply Api::Lease(const Call& call) {
+  const std::pair<std::string, std::string> heartbeat{"Ringway-Heartbeat", std::to_string(leases_->heartbeat().count())};
   const absl::Status admitted = leases_->Admit(call.rest);
-  if (absl::IsResourceExhausted(admitted)) return TextReply(503, std::string(admitted.message()));
-  if (!admitted.ok()) return ErrorReply(admitted);
+  if (!admitted.ok()) {
+    const unsigned status = absl::IsResourceExhausted(admitted) ? 503 : 404;
+    Reply reply = TextReply(status, std::string(admitted.message()));
+    reply.headers.push_back(heartbeat);
+    return reply;
+  }
   if (call.upgrade != kLeaseProtocol) {
     Reply reply = TextReply(426, absl::StrCat("wanted Connection: Upgrade and Upgrade: ", kLeaseProtocol));
-    reply.headers.emplace_back("Upgrade", kLeaseProtocol);
+    reply.headers = {{"Upgrade", kLeaseProtocol}, heartbeat};
     return reply;
   }
   Reply reply;
   reply.status = 101;
-  reply.headers = {{"Connection", "Upgrade"},
-                   {"Upgrade", kLeaseProtocol},
-                   {"Ringway-Heartbeat", std::to_string(leases_->heartbeat().count())}};
+  reply.headers = {{"Connection", "Upgrade"}, {"Upgrade", kLeaseProtocol}, heartbeat};
   reply.take_over = [leases = leases_, id = call.rest, peer = call.peer](http::Socket socket) {
     leases->Take(id, peer, std::move(socket));
   };

@@ -72,9 +72,15 @@ void Leases::OnEnded(const std::string& service_id, uint64_t number, const http:
   if (closed_ || end.kind == http::HeartbeatEnd::Kind::kUnwanted) return;
   if (!catalog_.agent().HoldsLease(service_id, number)) return;
   const std::string why = Reason(end);
-  catalog_.Change(
-      [&](Agent& agent, Catalog&) { agent.EndLease(service_id, number, why, Agent::Clock::now()); });
-  LogEnd(service_id, why);
+  catalog_.Change([&](Agent& agent, Catalog&) {
+    const Agent::Time now = Agent::Clock::now();
+    if (end.overslept) {
+      agent.AwaitLease(service_id, number, now);
+    } else {
+      agent.EndLease(service_id, number, why, now);
+    }
+  });
+  if (!end.overslept) LogEnd(service_id, why);
 }
 
 void Leases::LogEnd(const std::string& service_id, const std::string& why) {

@@ -1,9 +1,12 @@
 // Paths, bodies and what each answer means.
 #include "sidecar/register/catalog.h"
 
+#include <algorithm>
 #include <boost/json.hpp>
 #include <cctype>
 
+#include "absl/strings/numbers.h"
+#include "common/http/upgrade.h"
 #include "sidecar/duration.h"
 
 namespace ringway::sidecar {
@@ -76,10 +79,11 @@ asio::awaitable<absl::StatusOr<http::ClientResponse>> Catalog::Put(std::string t
   co_return co_await http::Fetch(std::move(url), std::move(request));
 }
 
-asio::awaitable<absl::Status> Catalog::PutPlain(std::string target, std::string body, std::string token) {
+asio::awaitable<absl::Status> Catalog::PutPlain(std::string target, std::string body, std::string token,
+                                                std::chrono::milliseconds timeout) {
   const std::string what = "PUT " + target;
   const absl::StatusOr<http::ClientResponse> response =
-      co_await Put(std::move(target), std::move(body), std::move(token), timeout_);
+      co_await Put(std::move(target), std::move(body), std::move(token), timeout);
   if (!response.ok()) co_return response.status();
   if (response->status >= 200 && response->status < 300) co_return absl::OkStatus();
   const std::string message = what + ": " + std::to_string(response->status) + " " + FirstLine(response->body);
@@ -87,30 +91,32 @@ asio::awaitable<absl::Status> Catalog::PutPlain(std::string target, std::string 
   co_return absl::InternalError(message);
 }
 
-asio::awaitable<absl::Status> Catalog::Register(std::string body, std::string token) {
+asio::awaitable<absl::Status> Catalog::Register(std::string body, bool first, std::string token) {
   std::string target = "/v1/agent/service/register";
-  co_return co_await PutPlain(std::move(target), std::move(body), std::move(token));
+  if (first) target += "?ringway-start";
+  co_return co_await PutPlain(std::move(target), std::move(body), std::move(token), timeout_);
 }
 
-asio::awaitable<absl::Status> Catalog::UpdateCheck(std::string check_id, CheckResult result, std::string token) {
+asio::awaitable<absl::Status> Catalog::UpdateCheck(std::string check_id, CheckResult result, std::string token,
+                                                   std::chrono::milliseconds timeout) {
   json::object body;
   body["Status"] = std::string(StatusName(result.status));
   body["Output"] = result.output;
   std::string target = "/v1/agent/check/update/" + Escaped(check_id);
   std::string text = json::serialize(body);
-  co_return co_await PutPlain(std::move(target), std::move(text), std::move(token));
+  co_return co_await PutPlain(std::move(target), std::move(text), std::move(token), std::min(timeout, timeout_));
 }
 
 asio::awaitable<absl::Status> Catalog::Deregister(std::string service_id, std::string token) {
   std::string target = "/v1/agent/service/deregister/" + Escaped(service_id);
   std::string none;
-  co_return co_await PutPlain(std::move(target), std::move(none), std::move(token));
+  co_return co_await PutPlain(std::move(target), std::move(none), std::move(token), timeout_);
 }
 
 asio::awaitable<absl::Status> Catalog::Maintenance(std::string service_id, std::string reason, std::string token) {
   std::string target = "/v1/agent/service/maintenance/" + Escaped(service_id) + "?enable=true&reason=" + Escaped(reason);
   std::string none;
-  co_return co_await PutPlain(std::move(target), std::move(none), std::move(token));
+  co_return co_await PutPlain(std::move(target), std::move(none), std::move(token), timeout_);
 }
 
 asio::awaitable<absl::StatusOr<Catalog::Drained>> Catalog::Drain(std::string service_id, std::chrono::milliseconds wait,
@@ -123,6 +129,29 @@ asio::awaitable<absl::StatusOr<Catalog::Drained>> Catalog::Drain(std::string ser
   if (!response.ok()) co_return response.status();
   if (response->status == 200) co_return ParseDrained(*response);
   co_return absl::UnimplementedError(std::to_string(response->status) + " " + FirstLine(response->body));
+}
+
+asio::awaitable<absl::StatusOr<Catalog::LeaseLine>> Catalog::TakeLease(std::string service_id, std::string token) {
+  http::ClientRequest request;
+  request.target = "/v1/ringway/lease/" + Escaped(service_id);
+  request.timeout = timeout_;
+  if (!token.empty()) request.headers.emplace_back("X-Consul-Token", token);
+  http::Url url = url_;
+  std::string protocol = "ringway-lease/1";
+  absl::StatusOr<http::Upgraded> answer = co_await http::Upgrade(std::move(url), std::move(request), std::move(protocol));
+  if (!answer.ok()) co_return answer.status();
+  const std::string status = std::to_string(answer->response.status);
+  const std::string* heartbeat = answer->response.Header("Ringway-Heartbeat");
+  LeaseLine line;
+  int64_t interval_ms = 0;
+  if (heartbeat == nullptr || !absl::SimpleAtoi(*heartbeat, &interval_ms) || interval_ms <= 0) {
+    co_return absl::UnimplementedError("the catalog has no leases (" + status + ")");
+  }
+  if (answer->response.status == 404) co_return absl::NotFoundError("the catalog does not know " + service_id);
+  if (!answer->socket) co_return absl::UnimplementedError("the catalog gives no lease (" + status + ")");
+  line.socket = std::move(answer->socket);
+  line.heartbeat = std::chrono::milliseconds(interval_ms);
+  co_return line;
 }
 
 }  // namespace ringway::sidecar

@@ -4,11 +4,13 @@
 
 #include <boost/asio/awaitable.hpp>
 #include <chrono>
+#include <optional>
 #include <string>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "common/http/client.h"
+#include "common/http/server.h"
 #include "sidecar/checks/check.h"
 
 namespace ringway::sidecar {
@@ -20,8 +22,10 @@ class Catalog {
 
   // All of them: Unavailable or DeadlineExceeded when nobody answers; NotFound when the catalog does not know the id;
   // Internal for any other answer, with its text.
-  boost::asio::awaitable<absl::Status> Register(std::string body, std::string token);
-  boost::asio::awaitable<absl::Status> UpdateCheck(std::string check_id, CheckResult result, std::string token);
+  // `first`: of this sidecar's life; a drain that a former life was asked for ends by it.
+  boost::asio::awaitable<absl::Status> Register(std::string body, bool first, std::string token);
+  boost::asio::awaitable<absl::Status> UpdateCheck(std::string check_id, CheckResult result, std::string token,
+                                                   std::chrono::milliseconds timeout);
   boost::asio::awaitable<absl::Status> Deregister(std::string service_id, std::string token);
   boost::asio::awaitable<absl::Status> Maintenance(std::string service_id, std::string reason, std::string token);
 
@@ -34,12 +38,21 @@ class Catalog {
   boost::asio::awaitable<absl::StatusOr<Drained>> Drain(std::string service_id, std::chrono::milliseconds wait,
                                                         std::string token);
 
+  struct LeaseLine {
+    std::optional<http::Socket> socket;
+    std::chrono::milliseconds heartbeat{0};
+  };
+  // The connection that stands for the instance. Unimplemented: no leases here (a real Consul); NotFound: there are, but
+  // the id is unknown.
+  boost::asio::awaitable<absl::StatusOr<LeaseLine>> TakeLease(std::string service_id, std::string token);
+
   const http::Url& url() const { return url_; }
 
  private:
   boost::asio::awaitable<absl::StatusOr<http::ClientResponse>> Put(std::string target, std::string body,
                                                                    std::string token, std::chrono::milliseconds timeout);
-  boost::asio::awaitable<absl::Status> PutPlain(std::string target, std::string body, std::string token);
+  boost::asio::awaitable<absl::Status> PutPlain(std::string target, std::string body, std::string token,
+                                                std::chrono::milliseconds timeout);
 
   const http::Url url_;
   const std::chrono::milliseconds timeout_;

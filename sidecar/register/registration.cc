@@ -22,6 +22,9 @@ constexpr std::chrono::milliseconds kRetryFirst{50};
 constexpr std::chrono::milliseconds kRetryCap{2000};
 constexpr std::chrono::milliseconds kLookupTimeout{3000};
 constexpr std::chrono::milliseconds kIdleWaitMax{3500};  // one request's timeout and a little
+constexpr std::chrono::milliseconds kUpdateTimeoutMin{500};
+constexpr std::chrono::milliseconds kAwayMax{3000};
+constexpr std::chrono::milliseconds kDrainRetryCap{250};
 
 }  // namespace
 
@@ -34,14 +37,18 @@ Registration::Registration(asio::io_context& io, Catalog& catalog, ServiceDefini
       health_(health),
       service_id_(UniqueServiceId(service_, options_.instance)),
       token_(service_.token.empty() ? options_.token : service_.token),
+      lease_(io, catalog, service_id_, token_,
+             {[this](bool offered) { OnLeaseOffered(offered); }, [this] { OnUnknown(); }}),
+      ttl_(options_.check.ttl),
       wake_(io),
       idle_(io),
       random_(static_cast<unsigned>(std::hash<std::string>{}(service_id_)) ^ static_cast<unsigned>(getpid())),
-      backoff_(kRetryFirst, std::min(kRetryCap, options_.lease.ttl / 3)) {}
+      backoff_(kRetryFirst, std::min(kRetryCap, options_.check.ttl / 3)) {}
 
 void Registration::Run() {
   announce_at_ = Clock::now() + options_.announce_after;
   asio::co_spawn(io_, Loop(), asio::detached);
+  lease_.Run();
 }
 
 void Registration::Notify() {
@@ -69,7 +76,7 @@ asio::awaitable<void> Registration::Loop() {
     busy_ = false;
     idle_.cancel();
     if (closed_) break;
-    std::chrono::milliseconds pause = options_.lease.ttl / 3;
+    std::chrono::milliseconds pause = ttl_ / 3;
     if (done.ok()) {
       OnRefreshed();
     } else {
@@ -80,13 +87,35 @@ asio::awaitable<void> Registration::Loop() {
 }
 
 asio::awaitable<absl::Status> Registration::Report(CheckResult now) {
-  if ((!registered_ || Clock::now() >= resync_at_) && !draining_) {
-    const absl::Status done = co_await RegisterOnce(now);
-    if (!done.ok() || closed_) co_return done;
+  const bool due = !registered_ || ttl_ != ttl_registered_ || Clock::now() >= resync_at_;
+  absl::Status registered;
+  if (due && !draining_) {
+    registered = co_await RegisterOnce(now);
+    // A catalog that knows us but does not take this registration (its disk is full) is still told how we are.
+    const bool answered = absl::IsInternal(registered);
+    if (closed_ || (!registered.ok() && !(answered && ever_registered_))) co_return registered;
   }
-  std::string check_id = LeaseCheckId(service_id_);
+  std::string check_id = SidecarCheckId(service_id_);
   std::string token = token_;
-  co_return co_await catalog_.UpdateCheck(std::move(check_id), now, std::move(token));
+  const std::chrono::milliseconds timeout = std::max(ttl_ / 3, kUpdateTimeoutMin);
+  const absl::Status updated = co_await catalog_.UpdateCheck(std::move(check_id), now, std::move(token), timeout);
+  co_return registered.ok() ? updated : registered;
+}
+
+// With a lease an end is known at once, and the TTL need not be short.
+void Registration::OnLeaseOffered(bool offered) {
+  ttl_ = offered ? std::max(options_.check.ttl, options_.ttl_with_lease) : options_.check.ttl;
+  spdlog::info("service {}: {}, TTL {} ms", service_.name,
+               offered ? "holds a lease" : "the catalog has no leases (a Consul): its TTL check tells of a sudden end",
+               ttl_.count());
+  Notify();
+}
+
+void Registration::OnUnknown() {
+  if (closed_ || draining_ || !registered_) return;
+  spdlog::warn("service {}: the catalog has forgotten {}: registering again", service_.name, service_id_);
+  registered_ = false;
+  Notify();
 }
 
 // A registration that is still on its way must not arrive behind what is to undo it.
@@ -111,16 +140,20 @@ asio::awaitable<absl::Status> Registration::RegisterOnce(CheckResult now) {
   }
   ServiceDefinition service = service_;
   if (!options_.address.empty()) service.address = options_.address;
-  std::string body = BuildRegistration(service, service_id_, address, options_.lease, now.status);
+  TtlCheck check = options_.check;
+  check.ttl = ttl_;
+  std::string body = BuildRegistration(service, service_id_, address, check, now.status);
   std::string token = token_;
   ever_sent_ = true;
-  const absl::Status done = co_await catalog_.Register(std::move(body), std::move(token));
+  const absl::Status done = co_await catalog_.Register(std::move(body), !ever_registered_, std::move(token));
   if (!done.ok()) co_return done;
   if (!registered_) {
     spdlog::info("service {}: registered as {} at {}:{}, {}", service_.name, service_id_,
                  service.address.empty() ? address : service.address, service_.port, StatusName(now.status));
   }
   registered_ = ever_registered_ = true;
+  ttl_registered_ = check.ttl;
+  lease_.OnRegistered();
   resync_at_ = Clock::now() + options_.resync;
   co_return done;
 }
@@ -151,11 +184,8 @@ asio::awaitable<void> Registration::Drain() {
   draining_ = true;
   co_await AwaitIdle();  // one that is on its way may be in the catalog already
   if (!ever_registered_) co_return;
-  std::string id = service_id_;
-  std::string token = token_;
   spdlog::info("service {}: draining, up to {} ms", service_.name, options_.drain_timeout.count());
-  const absl::StatusOr<Catalog::Drained> drained =
-      co_await catalog_.Drain(std::move(id), options_.drain_timeout, std::move(token));
+  const absl::StatusOr<Catalog::Drained> drained = co_await AskDrain();
   if (closed_) co_return;
   if (drained.ok() && drained->drained) {
     spdlog::info("service {}: drained, {} dataplanes agree", service_.name, drained->dataplanes);
@@ -167,6 +197,29 @@ asio::awaitable<void> Registration::Drain() {
     co_await DrainByMaintenance();
   } else {
     spdlog::warn("service {}: cannot drain, going on: {}", service_.name, std::string(drained.status().message()));
+  }
+}
+
+// A control plane that goes while we wait is asked again for the time that is left, as soon as it answers: the mark is stored
+// there, the wait was not. One that is away is given the time of a restart.
+asio::awaitable<absl::StatusOr<Catalog::Drained>> Registration::AskDrain() {
+  const Clock::time_point start = Clock::now();
+  const Clock::time_point deadline = start + options_.drain_timeout;
+  Clock::time_point give_up = std::min(deadline, start + kAwayMax);
+  Backoff backoff(kRetryFirst, kDrainRetryCap);
+  for (;;) {
+    std::string id = service_id_;
+    std::string token = token_;
+    const auto left = std::chrono::ceil<std::chrono::milliseconds>(std::max(deadline - Clock::now(), Clock::duration::zero()));
+    absl::StatusOr<Catalog::Drained> drained = co_await catalog_.Drain(std::move(id), left, std::move(token));
+    const bool away = absl::IsUnavailable(drained.status());
+    const bool cut = absl::IsDataLoss(drained.status());
+    if (cut) give_up = deadline;
+    if (closed_ || (!away && !cut) || Clock::now() >= give_up) co_return drained;
+    if (cut) spdlog::warn("service {}: the catalog went away during the drain, asking again", service_.name);
+    asio::steady_timer pause(io_, WithJitter(backoff.Next(), random_));
+    co_await pause.async_wait(kNoThrow);
+    if (closed_) co_return drained;
   }
 }
 
@@ -185,14 +238,15 @@ asio::awaitable<void> Registration::DrainByMaintenance() {
 
 asio::awaitable<void> Registration::Deregister() {
   co_await AwaitIdle();
-  if (!ever_sent_) co_return;
+  if (!ever_sent_) co_return lease_.Close();
   std::string id = service_id_;
   std::string token = token_;
   const absl::Status done = co_await catalog_.Deregister(std::move(id), std::move(token));
+  lease_.Close();
   if (done.ok()) {
     spdlog::info("service {}: deregistered {}", service_.name, service_id_);
   } else {
-    spdlog::warn("service {}: cannot deregister {}, its lease will end: {}", service_.name, service_id_,
+    spdlog::warn("service {}: cannot deregister {}, its TTL or lease will end: {}", service_.name, service_id_,
                  std::string(done.message()));
   }
 }

@@ -1,5 +1,5 @@
-// Keeps one service of this container in the catalog: registers, refreshes the lease, reports each change of health at once,
-// registers again when the catalog forgot, drains and deregisters at the end. On the io_context's thread.
+// Keeps one service of this container in the catalog: registers, holds the lease, refreshes the TTL check, reports each change
+// of health at once, registers again when the catalog forgot, drains and deregisters at the end. On the io_context's thread.
 #pragma once
 
 #include <boost/asio/awaitable.hpp>
@@ -14,6 +14,7 @@
 #include "sidecar/checks/health.h"
 #include "sidecar/register/catalog.h"
 #include "sidecar/register/definition.h"
+#include "sidecar/register/lease.h"
 #include "sidecar/register/registration_body.h"
 
 namespace ringway::sidecar {
@@ -24,7 +25,8 @@ class Registration {
     std::string instance;  // last part of the service id
     std::string address;   // empty: found out at each registration
     std::string token;     // for definitions without one
-    Lease lease;
+    TtlCheck check;                                 // its TTL where the catalog has no leases
+    std::chrono::milliseconds ttl_with_lease{30000};  // where it has: the lease tells of an end, the TTL is the fallback
     std::chrono::milliseconds resync{30000};
     std::chrono::milliseconds announce_after{5000};  // a critical instance is not registered before
     std::chrono::milliseconds drain_timeout{30000};
@@ -34,8 +36,8 @@ class Registration {
   Registration(boost::asio::io_context& io, Catalog& catalog, ServiceDefinition service, Options options, Health& health);
 
   void Run();     // starts the loop
-  void Notify();  // the health changed
-  void Close();   // ends the loop; nothing more is sent but Deregister
+  void Notify();  // something to tell: the health changed
+  void Close();   // ends the loop; nothing more is sent but Deregister, and the lease is held until then
 
   // Until the dataplanes have let go of this instance; logs what came of it. Does nothing when it was never registered.
   boost::asio::awaitable<void> Drain();
@@ -48,10 +50,13 @@ class Registration {
   boost::asio::awaitable<absl::Status> Report(CheckResult now);
   boost::asio::awaitable<void> AwaitIdle();
   boost::asio::awaitable<absl::Status> RegisterOnce(CheckResult now);
+  boost::asio::awaitable<absl::StatusOr<Catalog::Drained>> AskDrain();
   boost::asio::awaitable<void> DrainByMaintenance();
   boost::asio::awaitable<void> WaitFor(std::chrono::milliseconds duration);
   void OnRefreshed();
   std::chrono::milliseconds OnFailed(const absl::Status& why);
+  void OnLeaseOffered(bool offered);
+  void OnUnknown();
 
   boost::asio::io_context& io_;
   Catalog& catalog_;
@@ -60,6 +65,9 @@ class Registration {
   Health& health_;
   const std::string service_id_;
   const std::string token_;
+  Lease lease_;
+  std::chrono::milliseconds ttl_;             // by now
+  std::chrono::milliseconds ttl_registered_{0};
   boost::asio::steady_timer wake_;
   boost::asio::steady_timer idle_;  // cancelled when the loop's requests are done
   std::chrono::steady_clock::time_point announce_at_{};
@@ -70,7 +78,7 @@ class Registration {
   bool ever_registered_ = false;
   bool ever_sent_ = false;        // a registration went out, whatever came of it
   bool busy_ = false;             // the loop has a request on its way
-  bool changed_ = false;          // health, since the last report was built
+  bool changed_ = false;          // what is to be told, since the last report was built
   bool failing_ = false;          // an outage has been logged
   bool draining_ = false;
   bool closed_ = false;

@@ -11,24 +11,24 @@ namespace {
 
 namespace json = boost::json;
 
-json::object LeaseCheck(const ServiceDefinition& service, const std::string& service_id, const Lease& lease,
-                        CheckStatus status) {
-  std::chrono::milliseconds deregister_after = lease.deregister_after;
+json::object SidecarCheck(const ServiceDefinition& service, const std::string& service_id, const TtlCheck& ttl,
+                          CheckStatus status) {
+  std::chrono::milliseconds deregister_after = ttl.deregister_after;
   std::string notes = "Kept alive by ringway-sidecar: the worst of the definition's checks";
   for (const CheckDefinition& check : service.checks) {
     if (check.deregister_after) deregister_after = std::max(deregister_after, *check.deregister_after);
     if (!check.notes.empty()) notes += "; " + check.notes;
   }
-  json::object lease_check;
-  lease_check["CheckID"] = LeaseCheckId(service_id);
-  lease_check["Name"] = service.checks.size() == 1 && !service.checks[0].name.empty()
+  json::object own;
+  own["CheckID"] = SidecarCheckId(service_id);
+  own["Name"] = service.checks.size() == 1 && !service.checks[0].name.empty()
                             ? service.checks[0].name
                             : "Service '" + service.name + "' check";
-  lease_check["Notes"] = notes;
-  lease_check["TTL"] = FormatDuration(lease.ttl);
-  lease_check["Status"] = std::string(StatusName(status));
-  if (deregister_after.count() > 0) lease_check["DeregisterCriticalServiceAfter"] = FormatDuration(deregister_after);
-  return lease_check;
+  own["Notes"] = notes;
+  own["TTL"] = FormatDuration(ttl.ttl);
+  own["Status"] = std::string(StatusName(status));
+  if (deregister_after.count() > 0) own["DeregisterCriticalServiceAfter"] = FormatDuration(deregister_after);
+  return own;
 }
 
 json::object ApplicationCheck(const ServiceDefinition& service, const std::string& service_id, size_t index) {
@@ -52,10 +52,10 @@ std::string UniqueServiceId(const ServiceDefinition& service, const std::string&
   return (service.id.empty() ? service.name : service.id) + "-" + instance;
 }
 
-std::string LeaseCheckId(const std::string& service_id) { return "sidecar:" + service_id; }
+std::string SidecarCheckId(const std::string& service_id) { return "sidecar:" + service_id; }
 
 std::string BuildRegistration(const ServiceDefinition& service, const std::string& service_id,
-                              const std::string& address, const Lease& lease, CheckStatus status) {
+                              const std::string& address, const TtlCheck& check, CheckStatus status) {
   json::object body;
   body["ID"] = service_id;
   body["Name"] = service.name;
@@ -73,7 +73,7 @@ std::string BuildRegistration(const ServiceDefinition& service, const std::strin
   if (!service.tagged_addresses_json.empty()) body["TaggedAddresses"] = json::parse(service.tagged_addresses_json);
   body["EnableTagOverride"] = service.enable_tag_override;
   json::array& checks = body["Checks"].emplace_array();
-  checks.push_back(LeaseCheck(service, service_id, lease, status));
+  checks.push_back(SidecarCheck(service, service_id, check, status));
   for (size_t i = 0; i < service.checks.size(); ++i) {
     if (service.checks[i].kind == CheckDefinition::Kind::kTtl) checks.push_back(ApplicationCheck(service, service_id, i));
   }

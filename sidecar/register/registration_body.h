@@ -13,16 +13,16 @@ namespace ringway::sidecar {
 std::string UniqueServiceId(const ServiceDefinition& service, const std::string& instance);
 
 // The check the sidecar itself keeps alive.
-std::string LeaseCheckId(const std::string& service_id);
+std::string SidecarCheckId(const std::string& service_id);
 
-struct Lease {
-  std::chrono::milliseconds ttl{10000};
+struct TtlCheck {
+  std::chrono::milliseconds ttl{3000};
   std::chrono::milliseconds deregister_after{30000};  // a definition that asks for longer gets it
 };
 
-// The lease, with `status` so that one request puts a healthy instance into service; and the application's own TTL checks
+// The sidecar's check, with `status` so that one request puts a healthy instance into service; and the application's own TTL checks
 // under Consul's names ("service:ID", or "service:ID:N" when the definition has several checks).
 std::string BuildRegistration(const ServiceDefinition& service, const std::string& service_id,
-                              const std::string& address, const Lease& lease, CheckStatus status);
+                              const std::string& address, const TtlCheck& check, CheckStatus status);
 
 }  // namespace ringway::sidecar

@@ -49,7 +49,7 @@ class Registering(CatalogCase):
         body = catalog.bodies(REGISTER)[0]
         self.assertEqual((body["ID"], body["Name"], body["Address"], body["Port"], body["Tags"]),
                          ("web-i1", "web", "127.0.0.1", self.web_port, ["a", "b"]))
-        self.assertEqual(body["Checks"][0]["TTL"], "10s")
+        self.assertEqual(body["Checks"][0]["TTL"], "3s")
         self.assertEqual(body["Checks"][0]["DeregisterCriticalServiceAfter"], "30s")
         self.assertEqual(set(catalog.statuses()), {"passing"})
         self.assertIn("TCP connect", [b for b in catalog.bodies(UPDATE) if b["Status"] == "passing"][0]["Output"])

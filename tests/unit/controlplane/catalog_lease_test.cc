@@ -122,7 +122,7 @@ TEST_F(CatalogLease, AfterARestartAGhostIsCriticalWhenTheGraceIsOver) {
   EXPECT_EQ(Lease().status, kStatusPassing);
   agent_->Tick(now_ + seconds(3));
   EXPECT_EQ(Lease().status, kStatusCritical);
-  EXPECT_EQ(Lease().output, "lease ended: the sidecar has not come back since the control plane was restarted");
+  EXPECT_EQ(Lease().output, "lease ended: the sidecar has not come back since the control plane was away");
   EXPECT_EQ(agent_->Tick(now_ + seconds(10)).size(), 1u);  // the ghost
   EXPECT_EQ(agent_->Tick(now_ + seconds(13)).size(), 1u);
 }
@@ -140,6 +140,19 @@ TEST_F(CatalogLease, AStopOfTheCatalogItselfCostsNobodyHisTime) {
   EXPECT_EQ(Lease().status, kStatusPassing);
   EXPECT_EQ(agent_->FindCheck("sidecar:alone")->status, kStatusPassing);
   EXPECT_EQ(agent_->Tick(now_ + seconds(8)).size(), 1u);  // 2 of its 10 s had passed
+}
+
+TEST_F(CatalogLease, AnEndThatAStopOfTheCatalogMayHaveCausedIsWaitedOut) {
+  const uint64_t index = model_.index();
+  agent_->AwaitLease("web", Take(), now_);
+  EXPECT_EQ(agent_->NextTick(), now_ + seconds(3));
+  Take();
+  agent_->Tick(now_ + seconds(5));
+  EXPECT_EQ(Lease().status, kStatusPassing);
+  EXPECT_EQ(model_.index(), index + 1);  // the check's first appearance
+  agent_->AwaitLease("web", Take(), now_);
+  agent_->Tick(now_ + seconds(3));
+  EXPECT_EQ(Lease().status, kStatusCritical);
 }
 
 TEST_F(CatalogLease, NoClientCanPassIt) {

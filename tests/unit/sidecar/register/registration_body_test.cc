@@ -10,7 +10,7 @@ namespace {
 
 boost::json::object Build(const ServiceDefinition& service, CheckStatus status) {
   const std::string id = UniqueServiceId(service, "host1");
-  return boost::json::parse(BuildRegistration(service, id, "172.18.0.3", Lease{}, status)).as_object();
+  return boost::json::parse(BuildRegistration(service, id, "172.18.0.3", TtlCheck{}, status)).as_object();
 }
 
 TEST(Registration, IdIsUniquePerContainerAndTheLeaseCarriesTheStatus) {
@@ -26,7 +26,7 @@ TEST(Registration, IdIsUniquePerContainerAndTheLeaseCarriesTheStatus) {
   EXPECT_FALSE(body.contains("Weights"));
   const boost::json::object& lease = body.at("Checks").as_array().at(0).as_object();
   EXPECT_EQ(lease.at("CheckID").as_string(), "sidecar:web-host1");
-  EXPECT_EQ(lease.at("TTL").as_string(), "10s");
+  EXPECT_EQ(lease.at("TTL").as_string(), "3s");
   EXPECT_EQ(lease.at("Status").as_string(), "passing");
   EXPECT_EQ(lease.at("DeregisterCriticalServiceAfter").as_string(), "30s");
 }
