@@ -13,10 +13,7 @@
 #include "controlplane/catalog/catalog_server.h"
 #include "controlplane/catalog/embedded_catalog.h"
 #include "controlplane/control_plane.h"
-#if __has_include("controlplane/discovery/consul_source.h")
 #include "controlplane/discovery/consul_source.h"
-#define RINGWAY_HAS_CONSUL 1
-#endif
 #include "controlplane/exit_codes.h"
 #include "controlplane/open_files.h"
 #include "controlplane/run_dir.h"
@@ -55,14 +52,10 @@ struct Catalog {
 
 absl::Status Open(asio::io_context& io, const cp::CatalogConfig& config, Catalog& catalog) {
   if (config.type == cp::CatalogConfig::Type::kConsul) {
-#ifdef RINGWAY_HAS_CONSUL
     auto opened = cp::ConsulSource::Open(io, config.consul, config.data_dir);
     if (!opened.ok()) return opened.status();
     catalog.consul = *std::move(opened);
     return absl::OkStatus();
-#else
-    return absl::UnimplementedError("catalog.type: this build has no \"consul\"; wanted \"embedded\"");
-#endif
   }
   cp::EmbeddedCatalogOptions options;
   options.data_dir = config.data_dir;

@@ -214,7 +214,10 @@ std::vector<api::Endpoint> Resolver::Resolve(const ServiceConfig& service, Serve
   const std::string& name = service.settings.name;
   const Source& source = SourceOf(name);
   const bool same_source = served.source == &source;
-  if (!same_source) served.pool = Pool();  // the file has taken the service over from the catalog, or the other way round
+  if (!same_source) {  // new; or the file has taken the service over from the catalog, or the other way round
+    served.pool = Pool();
+    if (served.source == &catalog_) catalog_.Forget(name);
+  }
   served.source = &source;
   const std::vector<Instance> instances = Instances(name, served);
   const Pool::Evidence evidence{instances, checker_.Failing(name), served.ejected,

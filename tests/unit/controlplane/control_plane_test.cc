@@ -102,6 +102,43 @@ TEST_F(ControlPlaneTest, StatusShowsServicesAndEndpoints) {
   EXPECT_EQ(services[1].at("endpoints").as_array()[1].at("state").as_string(), "ready");
 }
 
+TEST_F(ControlPlaneTest, StatusTellsHowTheCatalogIs) {
+  catalog_.state = {"http://c:8500", false, std::chrono::system_clock::now() - std::chrono::seconds(90), "connection refused"};
+  const boost::json::value status = Status();
+  EXPECT_FALSE(status.at("catalog").at("ok").as_bool());
+  EXPECT_EQ(status.at("catalog").at("in_use").as_string(), "http://c:8500");
+  EXPECT_GE(status.at("catalog").at("age_ms").to_number<int64_t>(), 90000);
+  EXPECT_EQ(status.at("catalog").at("error").as_string(), "connection refused");
+}
+
+TEST_F(ControlPlaneTest, StatusTellsOfAPoolThatIsHeld) {
+  catalog_.Set("api", {});
+  ASSERT_TRUE(RunUntil(io_, [&] { return Status().at("services").as_array()[0].at("held").to_number<int>() == 1; }));
+  EXPECT_GT(Status().at("services").as_array()[0].at("held_for_ms").to_number<int>(), 0);
+}
+
+TEST_F(ControlPlaneTest, OneInMaintenanceIsFoundAndUndrainSaysThatItStaysOut) {
+  Instance serviced = MakeInstance("m/a", 1, 83);
+  serviced.health = InstanceHealth::kMaintenance;
+  catalog_.Set("api", {serviced, MakeInstance("m/b", 1, 84)});
+  const auto answer = boost::json::parse(Ask("POST", "/drain?service=api&endpoint=m/a&timeout=10ms").body);
+  EXPECT_EQ(answer.at("endpoint").as_string(), "m/a");
+  EXPECT_THAT(Ask("POST", "/undrain?service=api&endpoint=m/a").body, HasSubstr("gets no requests yet: in maintenance"));
+}
+
+TEST_F(ControlPlaneTest, ARestartGoesOnWithWhatWasLastPublished) {
+  admin_.reset();
+  plane_.reset();
+  io_.restart();
+  io_.poll();
+  catalog_.knows = false;
+  catalog_.Set("web", {});
+  plane_ = std::make_unique<ControlPlane>(io_, *LoadConfig(File()), dir_.path());
+  ASSERT_TRUE(plane_->Listen().ok());
+  plane_->Follow(catalog_);
+  EXPECT_TRUE(plane_->Find("web", "n/a").ok());
+}
+
 TEST_F(ControlPlaneTest, AnEndpointIsFoundByIdTailOrAddress) {
   EXPECT_EQ(plane_->Find("", "n/a")->id, "n/a");
   EXPECT_EQ(plane_->Find("", "b")->id, "n/b");

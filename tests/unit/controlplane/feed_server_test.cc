@@ -54,6 +54,8 @@ class PlayedDataplane {
       } else if (const auto* delta = std::get_if<api::Delta>(&*message)) {
         ++deltas;
         EXPECT_TRUE(api::ApplyDelta(*delta, snapshot).ok());
+      } else if (const auto* status = std::get_if<api::CatalogStatus>(&*message)) {
+        statuses.push_back(*status);
       }
     }
   }
@@ -62,6 +64,7 @@ class PlayedDataplane {
   api::Snapshot snapshot;
   int snapshots = 0;
   int deltas = 0;
+  std::vector<api::CatalogStatus> statuses;
 
  private:
   asio::local::stream_protocol::socket socket_;
@@ -216,6 +219,98 @@ TEST_F(FeedTest, ASecondControlPlaneIsToldSoAndAStaleSocketIsReplaced) {
   asio::local::stream_protocol::acceptor left_behind(io_, stale.path() + "/feed.sock");
   left_behind.close();
   EXPECT_TRUE(FeedServer::Listen(io_, stale.path(), current).ok());
+}
+
+TEST_F(FeedTest, HowTheCatalogIsReachesEveryDataplaneAlsoOneThatComesLater) {
+  PlayedDataplane early(io_, dir_.path());
+  early.Hello("", 0);
+  ASSERT_TRUE(Reaches(early, Version()));
+  const api::CatalogStatus status{"http://c:8500", false, 1700000000000, "connection refused"};
+  feed_->PublishStatus(status);
+  PlayedDataplane late(io_, dir_.path());
+  late.Hello("", 0);
+  for (PlayedDataplane* one : {&early, &late}) {
+    ASSERT_TRUE(RunUntil(io_, [&] { return one->Poll() && !one->statuses.empty(); }));
+    EXPECT_EQ(one->statuses[0], status);
+  }
+  EXPECT_TRUE(Reaches(late, Version()));
+}
+
+TEST_F(FeedTest, ADataplaneThatReadsNothingIsOwedOneStatusOnly) {
+  PlayedDataplane dataplane(io_, dir_.path());
+  dataplane.Hello("", 0);
+  ASSERT_TRUE(Reaches(dataplane, Version()));
+  const std::string error(60000, 'x');
+  for (int i = 1; i <= 200; ++i) {
+    feed_->PublishStatus({"c", false, i, error});
+    io_.poll();
+  }
+  ASSERT_TRUE(RunUntil(io_, [&] { return dataplane.Poll() && !dataplane.statuses.empty() && dataplane.statuses.back().good_unix_ms == 200; }));
+  EXPECT_LT(dataplane.statuses.size(), 200u);
+  ChangeOnce();
+  EXPECT_TRUE(Reaches(dataplane, Version()));
+}
+
+TEST_F(FeedTest, EjectionsAreToldWhenTheyChangeAndEndWithTheirDataplane) {
+  int told = 0;
+  feed_->OnEjections([&] { ++told; });
+  PlayedDataplane dataplane(io_, dir_.path());
+  dataplane.Hello("", 0);
+  ASSERT_TRUE(Reaches(dataplane, Version()));
+  api::Report report{1, {}, {{"web", "n/a", 3, 1, 5000, 2, "connect failed"}}, false};
+  dataplane.Send(report);
+  ASSERT_TRUE(RunUntil(io_, [&] { return told == 1; }));
+  EXPECT_EQ(feed_->Ejected(), (std::map<std::string, EjectedEndpoints>{{"web", {{"n/a", 3}}}}));
+  ASSERT_EQ(feed_->Dataplanes()[0].ejected.size(), 1u);
+  EXPECT_LE(feed_->Dataplanes()[0].ejected[0].remaining_ms, 5000u);
+  report.ejected[0].remaining_ms = 4000;
+  report.version = 7;
+  dataplane.Send(report);
+  ASSERT_TRUE(RunUntil(io_, [&] { return feed_->Progress("web", "n/a", 7).behind == 0 || feed_->Dataplanes()[0].ejected[0].remaining_ms <= 4000; }));
+  EXPECT_EQ(told, 1) << "only the time that is left is another";
+  report.leaving = true;
+  dataplane.Send(report);
+  ASSERT_TRUE(RunUntil(io_, [&] { return told == 2; }));
+  EXPECT_TRUE(feed_->Ejected().empty()) << "it gets no new requests";
+  EXPECT_TRUE(feed_->Dataplanes()[0].leaving);
+  dataplane.Close();
+  ASSERT_TRUE(RunUntil(io_, [&] { return told == 3; }));
+}
+
+TEST_F(FeedTest, DrainOfOneInMaintenanceWaitsForWhatIsInFlight) {
+  PlayedDataplane dataplane(io_, dir_.path());
+  dataplane.Hello("", 0);
+  ASSERT_TRUE(Reaches(dataplane, 1));
+  Instance serviced = MakeInstance("n/a");
+  serviced.health = InstanceHealth::kMaintenance;
+  catalog_.Set("web", {serviced, MakeInstance("n/b", 1, 81)});
+  ASSERT_TRUE(Reaches(dataplane, 2));
+  EXPECT_EQ(dataplane.snapshot.services[0].endpoints[0].state, api::EndpointState::kDraining);
+  dataplane.Send(api::Ack{2});
+  dataplane.Send(api::Report{2, {{"web", "n/a", 1, 1}}});
+  ASSERT_TRUE(RunUntil(io_, [&] { return feed_->Progress("web", "n/a", 2).in_flight == 1; }));
+  StartDrain("n/a", std::chrono::hours(1));
+  ASSERT_TRUE(RunUntil(io_, [&] { return Version() == 3; })) << "the reason is another";
+  ASSERT_TRUE(Reaches(dataplane, 3));
+  dataplane.Send(api::Ack{3});
+  dataplane.Send(api::Report{3, {}});
+  ASSERT_TRUE(RunUntil(io_, [&] { return drained_.has_value(); }));
+  EXPECT_TRUE((*drained_)->drained);
+}
+
+TEST_F(FeedTest, ADrainThatDoesNotEndNamesWhomItWaitsFor) {
+  PlayedDataplane busy(io_, dir_.path());
+  PlayedDataplane behind(io_, dir_.path());
+  busy.Send(api::Hello{.protocol = 1, .pid = 11, .workers = 2, .epoch = "", .version = 0});
+  behind.Send(api::Hello{.protocol = 1, .pid = 12, .workers = 2, .epoch = "", .version = 0});
+  ASSERT_TRUE(Reaches(busy, 1) && Reaches(behind, 1));
+  StartDrain("n/a", std::chrono::milliseconds(100));
+  ASSERT_TRUE(Reaches(busy, 2));
+  busy.Send(api::Ack{2});
+  busy.Send(api::Report{2, {{"web", "n/a", 1, 5}}, {}, true});
+  ASSERT_TRUE(RunUntil(io_, [&] { return drained_.has_value(); }));
+  EXPECT_FALSE((*drained_)->drained);
+  EXPECT_EQ(WhyNotDrained(**drained_), "dataplane 11 (leaving) has 5 in flight; dataplane 12 has not acknowledged");
 }
 
 TEST_F(FeedTest, DrainWithNoDataplaneIsAnsweredAtOnce) {

@@ -51,6 +51,8 @@ class ScriptedSource : public Source {
     const auto found = instances_.find(service);
     return found == instances_.end() ? std::vector<Instance>() : found->second;
   }
+  bool Knows(const std::string&) const override { return knows; }
+  void Forget(const std::string& service) override { forgotten.insert(service); }
   void OnChange(std::function<void(const std::string&)> callback) override { callback_ = std::move(callback); }
   bool SetDraining(const std::string& service, const std::string& id, bool draining) override {
     for (Instance& instance : instances_[service]) {
@@ -76,6 +78,8 @@ class ScriptedSource : public Source {
   }
   mutable std::map<std::string, int> asked;  // how often each service was looked at
   std::set<std::string> left_by_themselves;  // "SERVICE ID"
+  bool knows = true;
+  std::set<std::string> forgotten;
   CatalogState state{"scripted", true, std::chrono::system_clock::now(), ""};
 
  private:

@@ -8,6 +8,7 @@
 
 #include "common/api/feed_json.h"
 #include "controlplane/config/load.h"
+#include "controlplane/last_known.h"
 #include "tests/unit/controlplane/loop.h"
 
 namespace ringway::cp {
@@ -23,9 +24,9 @@ Config ParseOrDie(const std::string& text) {
 }
 
 // Two services without active checks.
-std::string TwoServices(const std::string& more = "") {
+std::string TwoServices(const std::string& more = "", const std::string& more_of_web = "") {
   return R"({"listeners": [{"name": "w", "bind": "0.0.0.0:80", "routes": [{"service": "web"}, {"path": "/api", "service": "api"}]}],
-             "services": {"web": {"health_check": false}, "api": {"health_check": false}})" + more + "}";
+             "services": {"web": {"health_check": false)" + (more_of_web.empty() ? "" : ", " + more_of_web) + R"(}, "api": {"health_check": false}})" + more + "}";
 }
 
 class ResolverTest : public testing::Test {
@@ -130,6 +131,82 @@ TEST_F(ResolverTest, AReloadThatChangesOnlyStaticEndpointsIsADelta) {
   EXPECT_EQ(Endpoints("web")[1].id, "static/10.0.0.3:80");
 }
 
+TEST_F(ResolverTest, AnEmptiedPoolIsHeldUntilItsTimeIsOver) {
+  catalog_.Set("web", {MakeInstance("n/a")});
+  resolver_.Configure(ParseOrDie(TwoServices("", R"("empty_hold": "20ms")")));
+  catalog_.Set("web", {});
+  ASSERT_TRUE(RunUntil(io_, [&] { return resolver_.PoolOf("web")->held() == 1; }));
+  EXPECT_EQ(Endpoints("web")[0].state, api::EndpointState::kReady);
+  EXPECT_EQ(Endpoints("web")[0].reason, "held: the catalog emptied the pool");
+  ASSERT_TRUE(RunUntil(io_, [&] { return Endpoints("web").empty(); })) << "by a timer, nothing else happens";
+}
+
+TEST_F(ResolverTest, WhoLeftByItselfEmptiesThePoolAtOnce) {
+  catalog_.Set("web", {MakeInstance("n/a")});
+  resolver_.Configure(ParseOrDie(TwoServices()));
+  catalog_.left_by_themselves = {"web n/a"};
+  catalog_.Set("web", {});
+  ASSERT_TRUE(RunUntil(io_, [&] { return published_ == 2; }));
+  EXPECT_TRUE(Endpoints("web").empty());
+}
+
+TEST_F(ResolverTest, WhatWasKnownBeforeARestartStaysUntilTheCatalogAnswers) {
+  api::Service web;
+  web.name = "web";
+  web.endpoints.push_back({.id = "n/a", .generation = 4, .address = "10.0.0.1", .port = 80, .reason = ""});
+  web.endpoints.push_back({.id = "n/b", .generation = 1, .address = "10.0.0.2", .port = 80, .state = api::EndpointState::kDraining, .reason = "x"});
+  catalog_.knows = false;
+  resolver_.Restore({web});
+  resolver_.Configure(ParseOrDie(TwoServices()));
+  ASSERT_EQ(Endpoints("web").size(), 2u);
+  EXPECT_EQ(Endpoints("web")[0].state, api::EndpointState::kReady);
+  EXPECT_EQ(Endpoints("web")[0].generation, 4u);
+  EXPECT_EQ(Endpoints("web")[1].state, api::EndpointState::kDraining);
+  catalog_.knows = true;
+  catalog_.Set("web", {MakeInstance("n/c")});
+  ASSERT_TRUE(RunUntil(io_, [&] { return published_ == 2; }));
+  ASSERT_EQ(Endpoints("web").size(), 1u);
+  EXPECT_EQ(Endpoints("web")[0].id, "n/c");
+}
+
+TEST_F(ResolverTest, AnEndpointThatItsCheckHadTakenDownIsDownAfterARestart) {
+  catalog_.Set("web", {MakeInstance("n/a"), MakeInstance("n/b", 1, 81)});
+  api::Service web;
+  web.name = "web";
+  web.endpoints.push_back({.id = "n/a", .generation = 1, .address = "127.0.0.1", .port = 80, .state = api::EndpointState::kDown, .reason = "active check failed: refused"});
+  web.endpoints.push_back({.id = "n/b", .generation = 9, .address = "127.0.0.1", .port = 81, .state = api::EndpointState::kDown, .reason = "active check failed: refused"});
+  resolver_.Restore({web});
+  resolver_.Configure(ParseOrDie(R"({"listeners": [{"name": "w", "bind": "0.0.0.0:80", "service": "web"}]})"));
+  EXPECT_EQ(Endpoints("web")[0].state, api::EndpointState::kDown);
+  EXPECT_EQ(Endpoints("web")[0].reason, "active check failed: refused");
+  EXPECT_EQ(Endpoints("web")[1].state, api::EndpointState::kReady) << "another generation since";
+}
+
+TEST_F(ResolverTest, EjectionsOfDataplanesAreLookedAt) {
+  catalog_.Set("web", {MakeInstance("n/a"), MakeInstance("n/b", 1, 81)});
+  resolver_.Configure(ParseOrDie(TwoServices()));
+  const int asked = catalog_.asked["web"];
+  resolver_.SetEjected("web", {{"n/a", 1}});
+  ASSERT_TRUE(RunUntil(io_, [&] { return catalog_.asked["web"] > asked; }));
+  EXPECT_EQ(published_, 1) << "the dataplane keeps it out by itself";
+  resolver_.SetEjected("unknown", {{"n/a", 1}});
+}
+
+TEST_F(ResolverTest, AServiceThatIsNotRoutedToAnyMoreIsForgotten) {
+  resolver_.Configure(ParseOrDie(TwoServices()));
+  resolver_.Configure(ParseOrDie(R"({"listeners": [{"name": "w", "bind": "0.0.0.0:80", "service": "web"}]})"));
+  EXPECT_THAT(catalog_.forgotten, ElementsAre("api"));
+  EXPECT_EQ(resolver_.PoolOf("api"), nullptr);
+}
+
+TEST_F(ResolverTest, AnotherGenerationAtTheSameAddressTravels) {
+  catalog_.Set("web", {MakeInstance("n/a", 1)});
+  resolver_.Configure(ParseOrDie(TwoServices()));
+  catalog_.Set("web", {MakeInstance("n/a", 2)});
+  ASSERT_TRUE(RunUntil(io_, [&] { return published_ == 2; }));
+  EXPECT_EQ(last_delta_->services[0].upserted[0].generation, 2u);
+}
+
 TEST_F(ResolverTest, AnInstanceWithoutAUsableAddressIsLeftOut) {
   Instance named = MakeInstance("n/named");
   named.address = "web.example";
@@ -184,6 +261,23 @@ TEST(FeedState, ADamagedFileBeginsANewEpoch) {
   FeedState state(dir.path());
   EXPECT_NE(state.epoch(), before);
   EXPECT_EQ(state.NextVersion(), 1u);
+}
+
+TEST(LastKnown, IsReadBackAndDamageIsNoError) {
+  const TempDir dir;
+  boost::asio::io_context io;
+  api::Snapshot snapshot;
+  snapshot.services.emplace_back().name = "web";
+  snapshot.services[0].endpoints.push_back({.id = "n/a", .generation = 4, .address = "10.0.0.1", .port = 80, .reason = ""});
+  const auto current = [&]() -> const api::Snapshot& { return snapshot; };
+  EXPECT_TRUE(LastKnown(io, dir.path(), current).Read().empty()) << "the first start";
+  {
+    LastKnown known(io, dir.path(), current);
+    known.Changed();
+  }
+  EXPECT_EQ(LastKnown(io, dir.path(), current).Read(), snapshot.services);
+  std::filesystem::resize_file(dir.path() + "/last_known.json", 10);
+  EXPECT_TRUE(LastKnown(io, dir.path(), current).Read().empty());
 }
 
 }  // namespace
