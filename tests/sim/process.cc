@@ -46,10 +46,15 @@ void Process::Step(const Known& known) {
     if (entry == nullptr) continue;
     settings_[handle] = *entry;
     if (version == MapVersion()) JudgeEndpoints(*entry);
+    if (version != MapVersion() || !mood_.calm) continue;
+    JudgeEjected(*entry);
+    JudgeOrder(*entry);
   }
   for (uint32_t h = 0; h < known.endpoints; ++h) {
-    seen_[h] = {counters().endpoints[h].exchanges_total.Get(), counters().endpoints[h].ejections_total.Get()};
+    const dp::EndpointCounters& c = counters().endpoints[h];
+    seen_[h] = {c.exchanges_total.Get(), c.ejections_total.Get(), c.ejected_until_us.Get()};
   }
+  for (const uint32_t handle : known.services) retries_[handle] = counters().services[handle].retries_total.Get();
   JudgeWaiting(known);
 }
 
@@ -78,6 +83,38 @@ void Process::JudgeEndpoints(const dp::ServiceEntry& service) {
   }
 }
 
+// Where nobody fails to connect, one that is ejected gets nothing while another one that never was has room for all.
+void Process::JudgeEjected(const dp::ServiceEntry& service) const {
+  const dp::ServiceCounters& of_service = counters().services[service.handle];
+  const auto before = retries_.find(service.handle);
+  if (service.in_flight_max != 0 || of_service.ejections_denied_total.Get() != 0 || before == retries_.end() ||
+      of_service.retries_total.Get() != before->second) {
+    return;
+  }
+  const bool other = std::any_of(service.ready.begin(), service.ready.end(), [&](const dp::EndpointEntry& e) {
+    return counters().endpoints[e.handle].ejected_until_us.Get() == 0;
+  });
+  for (const dp::EndpointEntry& e : service.ready) {
+    const Seen& seen = seen_[e.handle];
+    const bool out = seen.ejected_until_us > io_.NowUs();
+    if (other && out && counters().endpoints[e.handle].exchanges_total.Get() != seen.exchanges) {
+      Fail("endpoint handle %u is ejected, and was chosen", e.handle);
+    }
+  }
+}
+
+// Where some wait for room, whoever comes waits too: they are let in at the end of a turn only.
+void Process::JudgeOrder(const dp::ServiceEntry& service) const {
+  const dp::ServiceCounters& c = counters().services[service.handle];
+  const auto found = watched_.find(service.handle);
+  if (found == watched_.end() || found->second.waiting == 0 || service.ready.empty()) return;
+  const Watched& before = found->second;
+  if (c.client_aborts_total.Get() != before.aborts_total) return;
+  if (c.requests_total.Get() - before.requests_total > c.waited_total.Get() - before.waited_total) {
+    Fail("a request of %s overtook those that wait", service.name.c_str());
+  }
+}
+
 void Process::JudgeWaiting(const Known& known) {
   for (const uint32_t handle : known.services) {
     const dp::ServiceCounters& c = counters().services[handle];
@@ -88,6 +125,9 @@ void Process::JudgeWaiting(const Known& known) {
       watched.since_us = network_.SteadyUs();
       watched.late_turns = 0;
     }
+    watched.waiting = waiting;
+    watched.requests_total = c.requests_total.Get();
+    watched.aborts_total = c.client_aborts_total.Get();
     if (waiting == 0) continue;
     const dp::ServiceEntry* entry = Entry(handle);
     if (entry == nullptr) Fail("%llu requests wait for a service that is not there", static_cast<unsigned long long>(waiting));

@@ -49,8 +49,12 @@ class Process : public IoWatch {
   struct Seen {  // totals of an endpoint after the last turn
     uint64_t exchanges = 0;
     uint64_t ejections = 0;
+    uint64_t ejected_until_us = 0;
   };
-  struct Watched {  // of a service: for how long the same requests have waited
+  struct Watched {  // of a service: after the last turn, and for how long the same requests have waited
+    uint64_t waiting = 0;
+    uint64_t requests_total = 0;
+    uint64_t aborts_total = 0;
     uint64_t waited_total = 0;
     uint64_t since_us = 0;
     uint32_t late_turns = 0;
@@ -59,6 +63,8 @@ class Process : public IoWatch {
   };
   const dp::ServiceEntry* Entry(uint32_t service) const;
   void JudgeEndpoints(const dp::ServiceEntry& service);
+  void JudgeEjected(const dp::ServiceEntry& service) const;
+  void JudgeOrder(const dp::ServiceEntry& service) const;
   void JudgeWaiting(const Known& known);
   void JudgeRoom(const dp::ServiceEntry& service);
   void CheckCounters(const Known& known) const;
@@ -75,6 +81,7 @@ class Process : public IoWatch {
   std::map<uint32_t, dp::ServiceEntry> settings_;             // of each service, as last seen
   std::vector<Seen> seen_;                                    // by endpoint
   std::map<uint32_t, Watched> watched_;
+  std::map<uint32_t, uint64_t> retries_;                      // by service, after the last turn
   uint64_t last_version_ = 0;
   const uint64_t begin_us_;
   bool running_ = true;
