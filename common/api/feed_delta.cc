@@ -1,7 +1,9 @@
 // Deltas between two snapshots: made by the control plane, applied by the dataplane. Both sides keep endpoints sorted by
 // id, so a delta is one merge per service. A delta that does not fit leaves the snapshot as it was.
 #include <algorithm>
+#include <iterator>
 #include <map>
+#include <set>
 #include <string_view>
 #include <tuple>
 #include <utility>
@@ -52,21 +54,43 @@ ServiceDelta Difference(const Service& before, const Service& after) {
   return delta;
 }
 
-absl::StatusOr<std::vector<Endpoint>> Applied(const ServiceDelta& delta, const Service& service) {
-  std::map<std::string, Endpoint> by_id;
-  for (const Endpoint& endpoint : service.endpoints) by_id.emplace(endpoint.id, endpoint);
+bool SmallerId(const Endpoint& a, const Endpoint& b) { return a.id < b.id; }
+
+bool Has(const std::vector<Endpoint>& sorted, const std::string& id) {
+  const auto place = std::lower_bound(sorted.begin(), sorted.end(), id, [](const Endpoint& e, const std::string& i) { return e.id < i; });
+  return place != sorted.end() && place->id == id;
+}
+
+absl::Status CheckRemoved(const ServiceDelta& delta, const std::vector<Endpoint>& endpoints) {
+  std::set<std::string_view> seen;
   for (const std::string& id : delta.removed) {
-    if (by_id.erase(id) == 0) {
-      return absl::FailedPreconditionError(absl::StrCat("the delta removes endpoint ", id,
-                                                        " of service ", service.name,
-                                                        ", which is not there"));
-    }
+    if (Has(endpoints, id) && seen.insert(id).second) continue;
+    return absl::FailedPreconditionError(
+        absl::StrCat("the delta removes endpoint ", id, " of service ", delta.service, ", which is not there"));
   }
-  for (const Endpoint& endpoint : delta.upserted) by_id[endpoint.id] = endpoint;
-  std::vector<Endpoint> endpoints;
-  endpoints.reserve(by_id.size());
-  for (auto& [id, endpoint] : by_id) endpoints.push_back(std::move(endpoint));
-  return endpoints;
+  return absl::OkStatus();
+}
+
+// In place: endpoints that the delta does not name are moved, not copied. `endpoints` is sorted by id and has all removed ones.
+void Change(const ServiceDelta& delta, std::vector<Endpoint>& endpoints) {
+  const std::set<std::string_view> removed(delta.removed.begin(), delta.removed.end());
+  if (!removed.empty()) std::erase_if(endpoints, [&](const Endpoint& e) { return removed.contains(e.id); });
+  std::map<std::string_view, const Endpoint*> upserted = ById(delta.upserted);
+  auto place = endpoints.begin();
+  for (auto it = upserted.begin(); it != upserted.end();) {
+    place = std::lower_bound(place, endpoints.end(), *it->second, SmallerId);
+    const bool there = place != endpoints.end() && place->id == it->first;
+    if (there) *place = *it->second;
+    it = there ? upserted.erase(it) : std::next(it);
+  }
+  if (upserted.empty()) return;
+  std::vector<Endpoint> added;
+  for (const auto& [id, endpoint] : upserted) added.push_back(*endpoint);
+  std::vector<Endpoint> merged;
+  merged.reserve(endpoints.size() + added.size());
+  std::merge(std::make_move_iterator(endpoints.begin()), std::make_move_iterator(endpoints.end()),
+             std::make_move_iterator(added.begin()), std::make_move_iterator(added.end()), std::back_inserter(merged), SmallerId);
+  endpoints = std::move(merged);
 }
 
 }  // namespace
@@ -77,8 +101,8 @@ absl::Status ApplyDelta(const Delta& delta, Snapshot& snapshot) {
         absl::StrCat("the delta starts from version ", delta.from_version, " of epoch ", delta.epoch,
                      ", here is version ", snapshot.version, " of epoch ", snapshot.epoch));
   }
-  // Everything is worked out before anything is changed.
-  std::vector<std::pair<Service*, std::vector<Endpoint>>> changes;
+  // Everything is looked at before anything is changed.
+  std::vector<std::pair<const ServiceDelta*, std::vector<Endpoint>*>> changes;
   for (const ServiceDelta& change : delta.services) {
     auto service = std::find_if(snapshot.services.begin(), snapshot.services.end(),
                                 [&](const Service& s) { return s.name == change.service; });
@@ -86,11 +110,12 @@ absl::Status ApplyDelta(const Delta& delta, Snapshot& snapshot) {
       return absl::FailedPreconditionError(
           absl::StrCat("the delta changes service ", change.service, ", which is not there"));
     }
-    absl::StatusOr<std::vector<Endpoint>> endpoints = Applied(change, *service);
-    if (!endpoints.ok()) return endpoints.status();
-    changes.emplace_back(&*service, *std::move(endpoints));
+    std::vector<Endpoint>& endpoints = service->endpoints;
+    if (!std::is_sorted(endpoints.begin(), endpoints.end(), SmallerId)) std::sort(endpoints.begin(), endpoints.end(), SmallerId);
+    if (absl::Status s = CheckRemoved(change, endpoints); !s.ok()) return s;
+    changes.emplace_back(&change, &endpoints);
   }
-  for (auto& [service, endpoints] : changes) service->endpoints = std::move(endpoints);
+  for (const auto& [change, endpoints] : changes) Change(*change, *endpoints);
   snapshot.version = delta.version;
   return absl::OkStatus();
 }

@@ -4,6 +4,7 @@
 
 #include <map>
 #include <memory>
+#include <set>
 #include <string>
 
 #include "common/api/feed.h"
@@ -22,6 +23,7 @@ struct Directory {
   std::map<std::string, ServiceHandle> services;
   std::map<std::string, ListenerHandle> listeners;
   std::map<EndpointHandle, EndpointRecord> endpoints;
+  std::set<EndpointHandle> ending;  // of these, those that drain or have left: only what is in flight on them ends
 };
 
 }  // namespace ringway::dp

@@ -6,8 +6,8 @@ namespace ringway::dp {
 std::vector<api::InFlight> InFlightOnDraining(const Directory& directory,
                                               const std::vector<const WorkerShared*>& workers) {
   std::vector<api::InFlight> draining;
-  for (const auto& [handle, record] : directory.endpoints) {
-    if (!record.left && record.endpoint.state != api::EndpointState::kDraining) continue;
+  for (const EndpointHandle handle : directory.ending) {
+    const EndpointRecord& record = directory.endpoints.at(handle);
     uint64_t exchanges = 0;
     for (const WorkerShared* worker : workers) {
       exchanges += worker->counters.endpoints[handle].exchanges_in_flight.Get();

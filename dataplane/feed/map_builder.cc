@@ -44,13 +44,6 @@ void Place(std::vector<std::shared_ptr<const Entry>>& slots, uint32_t handle, En
   slots[handle] = std::make_shared<const Entry>(std::move(entry));
 }
 
-template <typename Named>
-std::map<std::string_view, const Named*> ByName(const std::vector<Named>& things) {
-  std::map<std::string_view, const Named*> by_name;
-  for (const Named& thing : things) by_name[thing.name] = &thing;
-  return by_name;
-}
-
 template <typename Counters>
 void Zero(Counters& counters) {
   counters.~Counters();
@@ -64,24 +57,27 @@ MapBuilder::MapBuilder(std::vector<WorkerShared*> workers) : workers_(std::move(
 absl::StatusOr<std::unique_ptr<const BackendMap>> MapBuilder::Build(
     std::shared_ptr<const api::Snapshot> snapshot) {
   unopened_.clear();
-  if (absl::Status s = Validate(*snapshot); !s.ok()) return s;
-  if (absl::Status s = CheckRoom(*snapshot); !s.ok()) return s;
+  const std::vector<ServiceChange> changes = ChangedServices(directory_.snapshot.get(), *snapshot);
+  if (absl::Status s = Validate(*snapshot, changes); !s.ok()) return s;
+  if (absl::Status s = CheckRoom(*snapshot, changes); !s.ok()) return s;
   absl::StatusOr<std::vector<Opened>> opened = OpenNewListeners(*snapshot);
   if (!opened.ok()) return opened.status();
   // From here on nothing fails.
   ++current_.version;
-  CommitServices(*snapshot);
+  for (const ServiceChange& change : changes) CommitService(change);
   CommitListeners(*snapshot, *std::move(opened));
   directory_.snapshot = std::move(snapshot);
   return std::make_unique<const BackendMap>(current_);
 }
 
-absl::Status MapBuilder::CheckRoom(const api::Snapshot& snapshot) const {
+absl::Status MapBuilder::CheckRoom(const api::Snapshot& snapshot, const std::vector<ServiceChange>& changes) const {
   size_t endpoints = 0, services = 0, listeners = 0;
-  for (const api::Service& service : snapshot.services) {
-    services += service_handles_.Known(service.name) ? 0 : 1;
-    for (const api::Endpoint& endpoint : service.endpoints) {
-      endpoints += endpoint_handles_.Known(EndpointIdentity(service.name, endpoint)) ? 0 : 1;
+  for (const ServiceChange& change : changes) {
+    if (change.after == nullptr) continue;
+    services += service_handles_.Known(change.after->name) ? 0 : 1;
+    for (size_t i = 0; i < change.after->endpoints.size(); ++i) {
+      if (change.SameInstance(i) != ServiceChange::kNone) continue;
+      endpoints += endpoint_handles_.Known(EndpointIdentity(change.after->name, change.after->endpoints[i])) ? 0 : 1;
     }
   }
   for (const api::Listener& listener : snapshot.listeners) {
@@ -165,50 +161,67 @@ bool MapBuilder::ListensAt(const IpAddress& address) const {
                      [&](const auto& entry) { return entry != nullptr && entry->address == address; });
 }
 
-void MapBuilder::CommitServices(const api::Snapshot& snapshot) {
-  std::map<std::string_view, const api::Service*> before;
-  if (directory_.snapshot != nullptr) before = ByName(directory_.snapshot->services);
-  const auto after = ByName(snapshot.services);
-  for (const auto& [name, service] : before) {
-    const auto kept = after.find(name);
-    const api::Service* now = kept == after.end() ? nullptr : kept->second;
-    if (now != nullptr && *now == *service) continue;
-    LeaveEndpoints(*service, now);
-    if (now != nullptr) continue;
-    const ServiceHandle handle = directory_.services.at(service->name);
-    service_handles_.Leave(handle, current_.version);
-    current_.services[handle] = nullptr;
-    directory_.services.erase(service->name);
+void MapBuilder::CommitService(const ServiceChange& change) {
+  Places places = CommitEndpoints(change);
+  if (change.after == nullptr) return RemoveService(change.before->name);
+  const std::string& name = change.after->name;
+  const ServiceHandle handle = service_handles_.Take(name);
+  directory_.services[name] = handle;
+  Place(current_.services, handle, MakeService(*change.after, handle, places));
+  places_[name] = std::move(places);
+}
+
+MapBuilder::Places MapBuilder::CommitEndpoints(const ServiceChange& change) {
+  static const Places kNoPlaces;
+  const Places& old = change.before == nullptr ? kNoPlaces : places_.at(change.before->name);
+  std::vector<bool> stays(old.size());
+  Places places;
+  places.reserve(change.positions.size());
+  for (size_t i = 0; i < change.positions.size(); ++i) {
+    const api::Endpoint& endpoint = change.after->endpoints[i];
+    const size_t at = change.SameInstance(i);
+    if (at == ServiceChange::kNone) {
+      places.push_back(Join(*change.after, endpoint));
+      continue;
+    }
+    stays[at] = true;
+    places.push_back(old[at]);
+    places.back().weight = endpoint.weight;
+    if (!change.Same(i)) Record(old[at].handle, change.after->name, endpoint);
   }
-  for (const auto& [name, service] : after) {
-    const auto old = before.find(name);
-    CommitService(*service, old == before.end() ? nullptr : old->second);
+  for (size_t i = 0; i < old.size(); ++i) {
+    if (!stays[i]) Leave(old[i].handle);
+  }
+  return places;
+}
+
+EndpointEntry MapBuilder::Join(const api::Service& service, const api::Endpoint& endpoint) {
+  const EndpointHandle handle = endpoint_handles_.Take(EndpointIdentity(service.name, endpoint));
+  Record(handle, service.name, endpoint);
+  return {handle, *ParseIp(endpoint.address, endpoint.port), endpoint.weight};
+}
+
+void MapBuilder::Record(EndpointHandle handle, const std::string& service, const api::Endpoint& endpoint) {
+  directory_.endpoints[handle] = {service, endpoint, false};
+  if (endpoint.state == api::EndpointState::kDraining) {
+    directory_.ending.insert(handle);
+  } else {
+    directory_.ending.erase(handle);
   }
 }
 
-void MapBuilder::CommitService(const api::Service& service, const api::Service* before) {
-  if (before != nullptr && *before == service) return;
-  for (const api::Endpoint& endpoint : service.endpoints) {
-    const EndpointHandle handle = endpoint_handles_.Take(EndpointIdentity(service.name, endpoint));
-    directory_.endpoints[handle] = {service.name, endpoint, false};
-  }
-  const ServiceHandle handle = service_handles_.Take(service.name);
-  directory_.services[service.name] = handle;
-  Place(current_.services, handle, MakeService(service, handle));
+void MapBuilder::Leave(EndpointHandle handle) {
+  endpoint_handles_.Leave(handle, current_.version);
+  directory_.endpoints.at(handle).left = true;
+  directory_.ending.insert(handle);
 }
 
-void MapBuilder::LeaveEndpoints(const api::Service& before, const api::Service* after) {
-  std::set<std::string> kept;
-  if (after != nullptr) {
-    for (const api::Endpoint& e : after->endpoints) kept.insert(EndpointIdentity(after->name, e));
-  }
-  for (const api::Endpoint& endpoint : before.endpoints) {
-    const std::string identity = EndpointIdentity(before.name, endpoint);
-    if (kept.contains(identity)) continue;
-    const EndpointHandle handle = *endpoint_handles_.Find(identity);
-    endpoint_handles_.Leave(handle, current_.version);
-    directory_.endpoints.at(handle).left = true;
-  }
+void MapBuilder::RemoveService(const std::string& name) {
+  const ServiceHandle handle = directory_.services.at(name);
+  service_handles_.Leave(handle, current_.version);
+  current_.services[handle] = nullptr;
+  directory_.services.erase(name);
+  places_.erase(name);
 }
 
 void MapBuilder::CommitListeners(const api::Snapshot& snapshot, std::vector<Opened> opened) {
@@ -257,10 +270,12 @@ void MapBuilder::Sweep(uint64_t map_every_worker_runs) {
   endpoint_handles_.Sweep(map_every_worker_runs, endpoint_quiet, [this](uint32_t handle) {
     for (WorkerShared* worker : workers_) Zero(worker->counters.endpoints[handle]);
     directory_.endpoints.erase(handle);
+    directory_.ending.erase(handle);
   });
   // An exchange on an endpoint that left still counts for its service.
   std::set<std::string_view> held;
-  for (const auto& [handle, record] : directory_.endpoints) {
+  for (const EndpointHandle handle : directory_.ending) {
+    const EndpointRecord& record = directory_.endpoints.at(handle);
     if (record.left) held.insert(record.service);
   }
   const auto service_quiet = [&](uint32_t handle) {

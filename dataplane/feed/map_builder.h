@@ -9,12 +9,14 @@
 #include <string>
 #include <vector>
 
+#include "absl/container/flat_hash_map.h"
 #include "absl/status/statusor.h"
 #include "common/api/feed.h"
 #include "dataplane/core/worker_shared.h"
 #include "dataplane/feed/directory.h"
 #include "dataplane/feed/handle_table.h"
 #include "dataplane/feed/listener_sockets.h"
+#include "dataplane/feed/snapshot_diff.h"
 
 namespace ringway::dp {
 
@@ -50,16 +52,22 @@ class MapBuilder {
     std::vector<UniqueFd> sockets;
   };
 
-  absl::Status CheckRoom(const api::Snapshot& snapshot) const;
+  // A service's endpoints as entries, one for each in the order of the snapshot, ready or not.
+  using Places = std::vector<EndpointEntry>;
+
+  absl::Status CheckRoom(const api::Snapshot& snapshot, const std::vector<ServiceChange>& changes) const;
   absl::StatusOr<std::vector<Opened>> OpenNewListeners(const api::Snapshot& snapshot);
   absl::StatusOr<std::vector<UniqueFd>> SocketsFor(const api::Listener& listener, const std::string& identity);
   std::vector<UniqueFd> InheritedSockets(std::vector<UniqueFd> sockets, const api::Listener& listener) const;
   bool ListensAt(const IpAddress& address) const;
-  void CommitServices(const api::Snapshot& snapshot);
-  void CommitService(const api::Service& service, const api::Service* before);
-  void LeaveEndpoints(const api::Service& before, const api::Service* after);
+  void CommitService(const ServiceChange& change);
+  Places CommitEndpoints(const ServiceChange& change);
+  EndpointEntry Join(const api::Service& service, const api::Endpoint& endpoint);
+  void Record(EndpointHandle handle, const std::string& service, const api::Endpoint& endpoint);
+  void Leave(EndpointHandle handle);
+  void RemoveService(const std::string& name);
   void CommitListeners(const api::Snapshot& snapshot, std::vector<Opened> opened);
-  ServiceEntry MakeService(const api::Service& service, ServiceHandle handle) const;
+  ServiceEntry MakeService(const api::Service& service, ServiceHandle handle, const Places& places) const;
   ListenerEntry MakeListener(const api::Listener& listener, ListenerHandle handle) const;
 
   const std::vector<WorkerShared*> workers_;
@@ -67,6 +75,7 @@ class MapBuilder {
   HandleTable service_handles_{kServicesMax};
   HandleTable listener_handles_{kListenersMax};
   Directory directory_;
+  absl::flat_hash_map<std::string, Places> places_;  // by service
   BackendMap current_;
   bool held_ = false;
   std::map<std::string, std::vector<UniqueFd>> inherited_;  // by identity; index: the worker

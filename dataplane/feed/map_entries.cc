@@ -4,7 +4,6 @@
 
 #include "absl/strings/ascii.h"
 #include "dataplane/feed/address.h"
-#include "dataplane/feed/identity.h"
 #include "dataplane/feed/map_builder.h"
 #include "dataplane/feed/schedule.h"
 
@@ -60,7 +59,7 @@ void SetResilience(const api::Service& service, size_t workers, ServiceEntry& en
 
 }  // namespace
 
-ServiceEntry MapBuilder::MakeService(const api::Service& service, ServiceHandle handle) const {
+ServiceEntry MapBuilder::MakeService(const api::Service& service, ServiceHandle handle, const Places& places) const {
   ServiceEntry entry;
   entry.handle = handle;
   entry.name = service.name;
@@ -75,11 +74,12 @@ ServiceEntry MapBuilder::MakeService(const api::Service& service, ServiceHandle 
   entry.retry_after_s = service.retry_after_s;
   SetResilience(service, workers_.size(), entry);
   std::vector<uint32_t> weights;
-  for (const api::Endpoint& endpoint : service.endpoints) {
-    if (endpoint.state != api::EndpointState::kReady) continue;
-    const auto endpoint_handle = endpoint_handles_.Find(EndpointIdentity(service.name, endpoint));
-    entry.ready.push_back({*endpoint_handle, *ParseIp(endpoint.address, endpoint.port), endpoint.weight});
-    weights.push_back(endpoint.weight);
+  entry.ready.reserve(places.size());
+  weights.reserve(places.size());
+  for (size_t i = 0; i < places.size(); ++i) {
+    if (service.endpoints[i].state != api::EndpointState::kReady) continue;
+    entry.ready.push_back(places[i]);
+    weights.push_back(places[i].weight);
   }
   entry.schedule = MakeSchedule(weights);
   return entry;

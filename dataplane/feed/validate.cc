@@ -32,7 +32,28 @@ absl::Status CheckEndpoint(const std::string& path, const api::Endpoint& endpoin
   return CheckRange(path + ".weight", endpoint.weight, 1, kWeightMax);
 }
 
-absl::Status CheckService(const std::string& path, const api::Service& service) {
+absl::Status CheckEndpoints(const std::string& path, const ServiceChange& change) {
+  const std::vector<api::Endpoint>& endpoints = change.after->endpoints;
+  bool ascending = true;  // then none stands there twice
+  for (size_t i = 0; i < endpoints.size(); ++i) {
+    const api::Endpoint& endpoint = endpoints[i];
+    ascending = ascending && (i == 0 || endpoints[i - 1].id < endpoint.id);
+    if (change.Same(i)) continue;
+    const std::string where = absl::StrCat(path, ".endpoints[", endpoint.id, "]");
+    if (endpoint.id.empty()) return Fault(where, "wanted an id");
+    if (absl::Status s = CheckEndpoint(where, endpoint); !s.ok()) return s;
+  }
+  if (ascending) return absl::OkStatus();
+  std::set<std::string_view> ids;
+  for (const api::Endpoint& endpoint : endpoints) {
+    if (ids.insert(endpoint.id).second) continue;
+    return Fault(absl::StrCat(path, ".endpoints[", endpoint.id, "]"), "this id stands here twice");
+  }
+  return absl::OkStatus();
+}
+
+absl::Status CheckService(const std::string& path, const ServiceChange& change) {
+  const api::Service& service = *change.after;
   const api::Timeouts& t = service.timeouts;
   const std::pair<const char*, uint32_t> waits[] = {
       {"timeouts.connect_ms", t.connect_ms},
@@ -51,14 +72,7 @@ absl::Status CheckService(const std::string& path, const api::Service& service) 
   for (const auto& [name, value] : shares) {
     if (absl::Status s = CheckRange(absl::StrCat(path, ".", name), value, 0, 100); !s.ok()) return s;
   }
-  std::set<std::string_view> ids;
-  for (const api::Endpoint& endpoint : service.endpoints) {
-    const std::string where = absl::StrCat(path, ".endpoints[", endpoint.id, "]");
-    if (endpoint.id.empty()) return Fault(where, "wanted an id");
-    if (!ids.insert(endpoint.id).second) return Fault(where, "this id stands here twice");
-    if (absl::Status s = CheckEndpoint(where, endpoint); !s.ok()) return s;
-  }
-  return absl::OkStatus();
+  return CheckEndpoints(path, change);
 }
 
 absl::Status CheckRoutes(const std::string& path, const api::Listener& listener,
@@ -94,7 +108,9 @@ absl::Status CheckListener(const std::string& path, const api::Listener& listene
 
 }  // namespace
 
-absl::Status Validate(const api::Snapshot& snapshot) {
+absl::Status Validate(const api::Snapshot& snapshot) { return Validate(snapshot, ChangedServices(nullptr, snapshot)); }
+
+absl::Status Validate(const api::Snapshot& snapshot, const std::vector<ServiceChange>& changes) {
   if (absl::Status s = CheckRange("services: number", snapshot.services.size(), 0, kServicesMax); !s.ok()) return s;
   if (absl::Status s = CheckRange("listeners: number", snapshot.listeners.size(), 0, kListenersMax); !s.ok()) return s;
   std::set<std::string_view> services;
@@ -103,8 +119,11 @@ absl::Status Validate(const api::Snapshot& snapshot) {
     const std::string path = absl::StrCat("services[", service.name, "]");
     if (service.name.empty()) return Fault(path, "wanted a name");
     if (!services.insert(service.name).second) return Fault(path, "this name stands here twice");
-    if (absl::Status s = CheckService(path, service); !s.ok()) return s;
     endpoints += service.endpoints.size();
+  }
+  for (const ServiceChange& change : changes) {
+    if (change.after == nullptr) continue;
+    if (absl::Status s = CheckService(absl::StrCat("services[", change.after->name, "]"), change); !s.ok()) return s;
   }
   if (absl::Status s = CheckRange("endpoints: number", endpoints, 0, kEndpointsMax); !s.ok()) return s;
   std::set<std::string_view> names;
