@@ -41,7 +41,7 @@ std::string HowItEnded(int status) {
   return "exit code " + std::to_string(WEXITSTATUS(status));
 }
 
-Child::Child(Child&& other) noexcept : program(std::move(other.program)) { *this = std::move(other); }
+Child::Child(Child&& other) noexcept { *this = std::move(other); }
 
 Child& Child::operator=(Child&& other) noexcept {
   if (this == &other) return *this;

@@ -43,7 +43,7 @@ class Child {
   // It has its sockets, or nothing to serve yet: an upgrade is over for it.
   bool settled() const { return word == "serving" || word == "waiting"; }
 
-  ChildProgram program;
+  ChildProgram program{};
   pid_t pid = 0;  // 0: not running
   Clock::time_point started_at{};
   Clock::time_point start_at{};  // when not running
