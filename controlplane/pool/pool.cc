@@ -51,10 +51,13 @@ Instance InstanceOf(const api::Endpoint& endpoint) {
 std::vector<api::Endpoint> Pool::Judge(const Rules& rules, const Evidence& evidence, const std::vector<api::Endpoint>& before, Time now) {
   Candidates candidates = Merge(evidence, before);
   SettleClaims(candidates);
-  for (Candidate& candidate : candidates) candidate.word = WordOf(candidate);
+  for (Candidate& candidate : candidates) {
+    candidate.word = WordOf(candidate);
+    HearWitnesses(candidate, evidence);
+  }
   Doubt(candidates, rules, evidence, now);
   std::erase_if(candidates, [](const Candidate& one) { return one.word == Word::kGone && !one.member.held; });
-  for (Candidate& candidate : candidates) JudgeHealth(candidate, evidence, rules, now);
+  for (Candidate& candidate : candidates) JudgeHealth(candidate, rules, now);
   Cap(candidates, rules.ejected_percent_max);
   next_look_ = held_since_ ? held_until_ : Time::max();
   std::vector<api::Endpoint> endpoints;
@@ -136,8 +139,17 @@ Pool::Word Pool::WordOf(const Candidate& candidate) {
   return instance.health == InstanceHealth::kPassing ? Word::kReady : Word::kCritical;
 }
 
-// An answer that takes the last ready endpoints away is doubted for a while, except for those that left by themselves. As soon
-// as the catalog calls any endpoint ready it is believed again.
+void Pool::HearWitnesses(Candidate& candidate, const Evidence& evidence) {
+  if (evidence.failing.empty() && evidence.ejected.empty()) return;
+  const uint64_t generation = candidate.instance != nullptr ? candidate.instance->generation : candidate.before->generation;
+  const auto failure = evidence.failing.find(candidate.id());
+  if (failure != evidence.failing.end() && failure->second.generation == generation) candidate.failure = &failure->second;
+  const auto ejected = evidence.ejected.find(candidate.id());
+  candidate.ejected = ejected != evidence.ejected.end() && ejected->second == generation;
+}
+
+// An answer that takes the last ready endpoints away is doubted for a while, except for those that left by themselves, and those
+// whose active check fails too. As soon as the catalog calls any endpoint ready it is believed again.
 void Pool::Doubt(Candidates& candidates, const Rules& rules, const Evidence& evidence, Time now) {
   catalog_ready_ = std::any_of(candidates.begin(), candidates.end(), [](const Candidate& one) { return one.word == Word::kReady; });
   if (catalog_ready_ || (held_since_ && now >= *held_since_ + rules.empty_hold)) return EndHold(candidates);
@@ -145,7 +157,7 @@ void Pool::Doubt(Candidates& candidates, const Rules& rules, const Evidence& evi
   held_ = 0;
   for (Candidate& candidate : candidates) {
     Member& member = candidate.member;
-    const bool was_ready = begins ? member.ready : member.held;
+    const bool was_ready = (begins ? member.ready : member.held) && candidate.failure == nullptr;
     member.held = was_ready && (candidate.word == Word::kCritical || (candidate.word == Word::kGone && !evidence.left_by_itself(candidate.id())));
     if (member.held) ++held_;
   }
@@ -165,17 +177,8 @@ void Pool::EndHold(Candidates& candidates) {
 }
 
 // What the catalog and the active check say together, and how often that changed of late.
-void Pool::JudgeHealth(Candidate& candidate, const Evidence& evidence, const Rules& rules, Time now) {
+void Pool::JudgeHealth(Candidate& candidate, const Rules& rules, Time now) {
   Member& member = candidate.member;
-  const uint64_t generation = candidate.instance != nullptr ? candidate.instance->generation : candidate.before->generation;
-  if (!evidence.failing.empty()) {
-    const auto failure = evidence.failing.find(candidate.id());
-    if (failure != evidence.failing.end() && failure->second.generation == generation) candidate.failure = &failure->second;
-  }
-  if (!evidence.ejected.empty()) {
-    const auto ejected = evidence.ejected.find(candidate.id());
-    candidate.ejected = ejected != evidence.ejected.end() && ejected->second == generation;
-  }
   if (candidate.word != Word::kLeaving && candidate.word != Word::kOutdated) {  // of those no health is known, or asked for
     const bool healthy = (candidate.word == Word::kReady || member.held) && candidate.failure == nullptr;
     if (member.seen && member.healthy && !healthy) member.flap.OnFell(now);
@@ -201,9 +204,7 @@ void Pool::Cap(Candidates& candidates, uint32_t percent_max) {
   for (Candidate& candidate : candidates) {
     if (candidate.word == Word::kLeaving || candidate.word == Word::kOutdated) continue;
     ++in_pool;
-    // Held, and its check fails: the check confirms what the catalog said.
-    const bool ready = candidate.word == Word::kReady || (candidate.member.held && candidate.failure == nullptr);
-    if (!ready) {
+    if (candidate.word != Word::kReady && !candidate.member.held) {
       ++down_by_catalog;
     } else if (candidate.member.out) {
       out.push_back(&candidate);

@@ -87,9 +87,10 @@ class Pool {
   Candidates Merge(const Evidence& evidence, const std::vector<api::Endpoint>& before);
   static void SettleClaims(Candidates& candidates);
   static Word WordOf(const Candidate& candidate);
+  static void HearWitnesses(Candidate& candidate, const Evidence& evidence);
   void Doubt(Candidates& candidates, const Rules& rules, const Evidence& evidence, Time now);
   void EndHold(Candidates& candidates);
-  void JudgeHealth(Candidate& candidate, const Evidence& evidence, const Rules& rules, Time now);
+  static void JudgeHealth(Candidate& candidate, const Rules& rules, Time now);
   void Cap(Candidates& candidates, uint32_t percent_max);
   static api::Endpoint MakeEndpoint(const Candidate& candidate);
 

@@ -202,9 +202,21 @@ TEST_F(PoolTest, AHeldEndpointWhoseCheckFailsIsBelievedToBeGone) {
   Look({Make("a"), Make("b")});
   Look({});
   Fail("a");
-  EXPECT_EQ(States(), "dr");
+  EXPECT_EQ(States(), "r");
+  EXPECT_EQ(pool_.held(), 1u);
+  Recover("a");
+  EXPECT_EQ(States(), "r") << "it is gone";
   Fail("b");
-  EXPECT_EQ(States(), "dd") << "not capped: the catalog said so first";
+  EXPECT_EQ(States(), "") << "not capped: the catalog said so first";
+}
+
+TEST_F(PoolTest, WhoFailsItsCheckAlreadyIsNotHeld) {
+  Look({Make("a")});
+  Fail("a");
+  EXPECT_EQ(States(), "r") << "kept";
+  Look({Critical("a")});
+  EXPECT_EQ(States(), "d");
+  EXPECT_EQ(pool_.held(), 0u);
 }
 
 TEST_F(PoolTest, AHoldOfZeroBelievesAtOnce) {
