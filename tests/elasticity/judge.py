@@ -51,6 +51,20 @@ class Allowed:
     seen: list = field(default_factory=list)
 
 
+# From the kill to the moment when its effect has reached the dataplane's sockets (loopback, a busy machine).
+KILL_SECONDS = 0.25
+EXPECT_KILL = "502 to POSTs in flight there, bodies begun there cut; else 0"
+
+
+def lost_in_flight(victim, begin, end):
+    """What a kill in [begin, end] may cost: requests that the victim (None: whoever) had and may have acted on, exactly those."""
+    def in_flight(r):
+        return r.in_flight(begin, end + KILL_SECONDS)
+    return [Allowed("502 to a POST in flight at the kill: it may have been acted on", lambda r: r.what == "502" and r.post and in_flight(r)),
+            Allowed("body cut short: the response had begun at the killed endpoint",
+                    lambda r: r.what == "short_body" and in_flight(r) and victim in (None, r.endpoint))]
+
+
 def read_records(path):
     with open(path) as file:
         for line in file:

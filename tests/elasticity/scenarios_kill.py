@@ -1,25 +1,9 @@
 """Endpoints that end without a word, freeze, or leave with requests in flight."""
 import time
 
-from judge import Allowed
+from judge import EXPECT_KILL, Allowed, lost_in_flight
 from network import Namespace
 from table import Outcome, Scenario, named
-
-# From the kill to the moment when its effect has reached the dataplane's sockets (loopback, a busy machine).
-KILL_SECONDS = 0.25
-
-
-def lost_in_flight(victims, begin, end, requests_of=None):
-    """What a kill may cost: requests that the victim had and may have acted on, exactly those."""
-    def in_flight(r):
-        return r.in_flight(begin, end + KILL_SECONDS)
-    return [Allowed("502 to a POST in flight at the kill: it may have been acted on", lambda r: r.what == "502" and r.post and in_flight(r)),
-            Allowed("body cut short: the response had begun at the killed endpoint",
-                    lambda r: r.what == "short_body" and in_flight(r) and r.endpoint in victims)]
-
-
-EXPECT_KILL = "502 to POSTs in flight there, bodies begun there cut; else 0"
-
 
 def kill(run, how, name):
     with run.world(name) as world:
@@ -35,7 +19,7 @@ def kill(run, how, name):
             time.sleep(1)
             if run.long:
                 world.start(1)
-        allowed = [rule for victim, begin, end in moments for rule in lost_in_flight({victim.name}, begin, end)]
+        allowed = [rule for victim, begin, end in moments for rule in lost_in_flight(victim.name, begin, end)]
         requests, problems = world.finish(load, allowed)
         for victim, _, end in moments:
             late = [r for r in requests if r.endpoint == victim.name and not r.failure and r.sent > end + 1]
@@ -74,7 +58,7 @@ def kill_with_its_network(run):
             namespace.close()
             gone = world.wait_out(victim) - begin
             time.sleep(3)
-            allowed = lost_in_flight({victim.name}, begin, begin + 0.3)
+            allowed = lost_in_flight(victim.name, begin, begin + 0.3)
             allowed.append(Allowed("504: sent before the network went, no answer and no reset can come any more",
                                    lambda r: r.what == "504" and r.in_flight(begin, begin + 0.3)))
             requests, problems = world.finish(load, allowed)
@@ -112,7 +96,7 @@ def drain_with_slow_requests(run):
     """5 s requests are in flight on an endpoint that is stopped: each ends well."""
     slow_ms = 5000
     with run.world("drain-slow") as world:
-        endpoints = world.start(2)
+        endpoints = world.start(2, start_servers=50)
         load = world.load(rate=30, connections=200, new=0.3, mix="get=70,post=10,slow=20", extra=("--slow-ms", str(slow_ms)))
         ended = []
         for victim in endpoints[:run.pick(1, 2)]:

@@ -5,7 +5,7 @@ import time
 
 import paths
 import ringway_client as rw
-from judge import Allowed, judge, read_records
+from judge import EXPECT_KILL, judge, lost_in_flight, read_records
 from table import Outcome, Scenario, named
 
 
@@ -23,10 +23,8 @@ def ghost(run):
         end = time.time()
         rw.wait_until(lambda: len(world.api.catalog.instances(world.service)) == 4, 10 if run.catalog.name == "embedded" else 120, "the killed instances to leave the catalog")
         gone = time.time() - begin
-        allowed = [Allowed("502 to a POST in flight at the kill", lambda r: r.what == "502" and r.post and r.in_flight(begin, end + 0.25)),
-                   Allowed("body begun at a killed endpoint", lambda r: r.what == "short_body" and r.in_flight(begin, end + 0.25))]
-        requests, problems = world.finish(load, allowed)
-        return Outcome(requests, problems, "in flight on the killed endpoints; else 0", f"out of the catalog after {gone:.1f} s")
+        requests, problems = world.finish(load, lost_in_flight(None, begin, end))
+        return Outcome(requests, problems, EXPECT_KILL, f"out of the catalog after {gone:.1f} s")
 
 
 def same_name(run):
@@ -52,12 +50,8 @@ def same_name(run):
         ids = [i["id"] for i in world.api.catalog.instances(world.service)]
         if len(ids) != len(set(ids)) or sum("the-same" in identity for identity in ids) != 1:
             problems.append(f"the name is there more than once, or not: {ids}")
-        allowed = [Allowed("502 to a POST in flight at the kill",
-                           lambda r: r.what == "502" and r.post and any(r.in_flight(b, e + 0.25) for b, e in moments)),
-                   Allowed("body begun at the killed endpoint",
-                           lambda r: r.what == "short_body" and any(r.in_flight(b, e + 0.25) for b, e in moments))]
-        requests, more = world.finish(load, allowed)
-        return Outcome(requests, problems + more, "in flight on the killed endpoint; else 0", f"ready {max(took) * 1e3:.0f} ms after its start at most")
+        requests, more = world.finish(load, [rule for begin, end in moments for rule in lost_in_flight(None, begin, end)])
+        return Outcome(requests, problems + more, EXPECT_KILL, f"ready {max(took) * 1e3:.0f} ms after its start at most")
 
 
 def reload(run):

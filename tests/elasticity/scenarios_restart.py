@@ -8,7 +8,7 @@ import time
 
 import paths
 import ringway_client as rw
-from judge import Allowed
+from judge import EXPECT_KILL, Allowed, lost_in_flight
 from table import Outcome, Scenario
 
 DATAPLANE_BACK_SECONDS = 2.0  # `ringway up` starts it again after 100 ms
@@ -32,7 +32,7 @@ def kill_control(run):
 
 def broken_by_the_kill(moments):
     """Connections that the dataplane held break, and nobody accepts until it is back."""
-    kinds = ("reset", "closed", "short_body", "connect_refused", "race")
+    kinds = ("reset", "closed", "short_body", "connect_refused", "connect_failed", "race")
     return [Allowed("the killed dataplane held it, or was not back yet",
                     lambda r: r.what in kinds and any(r.in_flight(begin - 0.01, end + 0.05) for begin, end in moments))]
 
@@ -76,6 +76,25 @@ def child(world, program):
     return ([0] + children(world, program))[-1]
 
 
+def kill_up(run):
+    """kill -9 of `ringway up` itself: its children end in order, and the next `ringway up` serves."""
+    with run.world("kill-up", up=True) as world:
+        world.start(2)
+        load = world.load()
+        moments = []
+        for _ in range(run.pick(1, 5)):
+            time.sleep(1)
+            begin = time.time()
+            world.up.kill()
+            world.up.start()
+            rw.wait_until(lambda: world.up.alive() and child(world, "ringway-dataplane") and rw.get(world.http_url)[0] == 200, 30,
+                          "the next `ringway up` to serve", interval=0.01)
+            moments.append((begin, time.time()))
+            world.start(1)
+        requests, problems = world.finish(load, broken_by_the_kill(moments))
+        return Outcome(requests, problems, "refused until it is back; else 0", f"back after {max(e - b for b, e in moments) * 1e3:.0f} ms")
+
+
 def kill_both(run):
     """kill -9 of control plane and dataplane, in both orders; the dataplane comes back first and serves alone from its kept snapshot."""
     with run.world("kill-planes") as world:
@@ -111,10 +130,8 @@ def freeze_control(run):
         world.control.thaw()
         world.start(1)
         time.sleep(1)
-        allowed = [Allowed("502 to a POST in flight at the kill", lambda r: r.what == "502" and r.post and r.in_flight(killed, killed + 0.25)),
-                   Allowed("body begun at the killed endpoint", lambda r: r.what == "short_body" and r.in_flight(killed, killed + 0.25))]
-        requests, problems = world.finish(load, allowed)
-        return Outcome(requests, problems, "in flight on the killed endpoint; else 0")
+        requests, problems = world.finish(load, lost_in_flight(endpoints[2].name, killed, killed))
+        return Outcome(requests, problems, EXPECT_KILL)
 
 
 def consul_fault(mode):
@@ -258,7 +275,7 @@ def upgrade(run):
 
 
 ALL = [
-    Scenario("kill-control", kill_control), Scenario("kill-data", kill_data), Scenario("kill-planes", kill_both),
+    Scenario("kill-control", kill_control), Scenario("kill-data", kill_data), Scenario("kill-planes", kill_both), Scenario("kill-up", kill_up),
     Scenario("freeze-control", freeze_control),
     *(Scenario(f"catalog-{mode}", consul_fault(mode), catalogs=("consul",)) for mode in
       ("refuse", "hang", "slow", "error", "garbage", "truncate", "backwards")),

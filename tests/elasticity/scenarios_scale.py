@@ -3,7 +3,7 @@ import threading
 import time
 
 from catalogs import put
-from judge import Allowed
+from judge import EXPECT_KILL, Allowed, lost_in_flight
 from table import Outcome, Scenario
 
 
@@ -87,19 +87,27 @@ def replace_all(run):
 
 
 def same_address(run):
-    """Identity: the address and port stay, the instance behind them is another one; nothing goes to the old one's connections."""
+    """Identity: the address and port stay, the instance behind them is another one, after a stop and after a kill; nothing goes to the
+    old one's connections."""
     with run.world("same-address") as world:
         keeper, old = world.start(2)
         load = world.load(rate=150)
-        for _ in range(run.pick(run.short_rounds, 20)):
+        moments = []
+        for number in range(run.pick(2, 20)):
             time.sleep(0.5)
-            old.stop()
+            begin = time.time()
+            if number % 2 == 0:
+                old.kill_all()  # its registration is still there when the new one claims the address: the newest wins
+                moments.append((begin, time.time()))
+            else:
+                old.stop()
             new = world.apache(at=(old.address, old.port)).start()
             world.wait_serving([new, keeper])
             old = new
         time.sleep(0.5)
-        requests, problems = world.finish(load)
-        return Outcome(requests, problems, "0")
+        allowed = [rule for begin, end in moments for rule in lost_in_flight(None, begin, end)]
+        requests, problems = world.finish(load, allowed)
+        return Outcome(requests, problems, EXPECT_KILL)
 
 
 def flapping(run):
