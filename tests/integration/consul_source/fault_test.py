@@ -81,7 +81,7 @@ class Faults(support.Case):
         self.proxy.set_and_cut("once:backwards", HEALTH)
         wait_until(lambda: self.proxy.hit("backwards") == 1, "an index that went backwards")
         wait_until(lambda: any("index=" not in path for path in self.proxy.paths[self.proxy.hit_at["backwards"]:] if path.startswith(HEALTH)),
-                   "asked from the beginning")
+                   lambda: f"asked from the beginning: {self.proxy.paths}")
         self.server.register(self.service, self.b, port=2)
         self.wait_ready(self.a, self.b)
         self.assertEqual(self.cp.status()["version"], version + 1)

@@ -167,6 +167,7 @@ class FaultProxy:
         self.paths = []   # asked for, in order
         self.hit_at = {}  # mode -> how many there were when it was last done
         self.open = set()
+        self.cut = set()
         self.changed = threading.Condition()
         proxy = self
 
@@ -184,6 +185,7 @@ class FaultProxy:
 
             def finish(self):
                 proxy.open.discard(self.connection)
+                proxy.cut.discard(self.connection)
                 try:
                     super().finish()
                 except OSError:
@@ -214,6 +216,7 @@ class FaultProxy:
     def set_and_cut(self, mode, only="/"):
         self.set(mode, only)
         for connection in list(self.open):
+            self.cut.add(connection)
             try:
                 connection.shutdown(socket.SHUT_RDWR)
             except OSError:
@@ -254,6 +257,9 @@ class FaultProxy:
         try:
             status, index, body = self.fetch(handler)
         except (OSError, http.client.HTTPException):
+            handler.close_connection = True
+            return None
+        if handler.connection in self.cut:  # nobody is there to get what a mode does
             handler.close_connection = True
             return None
         mode = self.take_mode(handler.path)
