@@ -131,7 +131,7 @@ void Supervisor::OnControlExit(int status) {
     kill_at_ = Clock::time_point::max();
     return;
   }
-  if (!ever_served_ && WillNotWork(control_, status)) {
+  if (WillNotWork(control_, status)) {
     verdict_ = status;
     verdict_at_ = Clock::now() + kFirstStart;
   }

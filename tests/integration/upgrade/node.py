@@ -29,7 +29,8 @@ class Origin:
     def requests(self):
         """Ids of the requests of ringway-load that it has acted on, in order."""
         with open(self.log) as file:
-            return [line.split()[0] for line in file if line[0] != "-"]
+            lines = [line.split() for line in file]
+        return [words[0] for words in lines if len(words) == 3]  # others have no id: probes
 
     def close(self):
         self.process.kill()
