@@ -147,17 +147,6 @@ bool Balancer::Reaches(EndpointHandle handle, const Search& search) const {
   return search.reach == Reach::kBarred || health_[handle].barred_until_us <= search.now_us;
 }
 
-bool Balancer::Excluded(EndpointHandle handle, Search& search) const {
-  for (uint32_t i = 0; i < search.tried_count; ++i) {
-    if (search.tried[i] == handle) return true;
-  }
-  const EndpointState& endpoint = endpoints_[handle];
-  if (endpoint.out_until_us > search.now_us && !Reaches(handle, search)) return true;
-  if (endpoint.in_flight < search.in_flight_max) return false;
-  search.full = true;
-  return true;
-}
-
 const EndpointEntry* Balancer::PickRoundRobin(ServiceState& state, Search& search) {
   const uint32_t steps = Steps(*state.entry);
   for (uint32_t i = 0; i < steps; ++i) {

@@ -108,7 +108,16 @@ class Balancer {
   void Join(ServiceHandle handle, const ServiceEntry& entry, bool others_stay, uint64_t now_us);
   void BuildQueues(ServiceState& state, uint64_t now_us);
   bool Reaches(EndpointHandle handle, const Search& search) const;
-  bool Excluded(EndpointHandle handle, Search& search) const;
+  bool Excluded(EndpointHandle handle, Search& search) const {
+    for (uint32_t i = 0; i < search.tried_count; ++i) {
+      if (search.tried[i] == handle) return true;
+    }
+    const EndpointState& endpoint = endpoints_[handle];
+    if (endpoint.out_until_us > search.now_us && !Reaches(handle, search)) return true;
+    if (endpoint.in_flight < search.in_flight_max) return false;
+    search.full = true;
+    return true;
+  }
   Choice ChooseHard(ServiceState& state, Search& search);
   const EndpointEntry* Pick(ServiceState& state, Search& search);
   const EndpointEntry* PickRamping(ServiceState& state, Search search);

@@ -88,6 +88,12 @@ inline constexpr uint32_t kRefusals = 7;
 inline constexpr std::array<const char*, kRefusals> kRefusalNames = {
     "bad_request", "head_timeout", "target_too_long", "head_too_large", "version", "not_implemented", "no_route"};
 
+// What was wrong with a request answered 400; the order is that of BadReason (http_head.h). Nameless ones
+// are never a request's.
+inline constexpr std::array<const char*, 14> kBadReasonNames = {
+    "", "request_line", "target", "line_end", "field_name", "field_value", "folded", "host", "content_length",
+    "transfer_encoding", "both_framings", "connection", "cuts", ""};
+
 struct ListenerCounters {
   Counter sessions_open;            // gauge; zero before feed/ may reuse the handle
   Counter sessions_total;
@@ -95,6 +101,7 @@ struct ListenerCounters {
   Counter bytes_received_total;     // from clients
   Counter bytes_sent_total;         // to clients
   std::array<Counter, kRefusals> refused_total;
+  std::array<Counter, kBadReasonNames.size()> bad_requests_total;  // of refused_total's bad_request
   std::array<Counter, 6> responses_total;
 };
 

@@ -137,8 +137,13 @@ class Worker {
 
   // worker_upstream.h
   void ChooseEndpoint(Exchange& e);
-  Choice Choose(const Exchange& e);
+  Choice Choose(const Exchange& e) {
+    const Choice choice = balancer_.Choose(e.service, e.tried.data(), e.tried_count, io_.NowUs());
+    return choice.endpoint == nullptr && e.pooled_died ? ChooseAgain(e, choice.full) : choice;
+  }
+  Choice ChooseAgain(const Exchange& e, bool full);
   void BindChosen(Exchange& e, const EndpointEntry& endpoint);
+  void CountRetry(Exchange& e, EndpointHandle to);
   bool PayRetry(Exchange& e);
   bool BindPooled(Exchange& e, const EndpointEntry& endpoint);
   bool BindNew(Exchange& e, const EndpointEntry& endpoint, const ServiceEntry& service);

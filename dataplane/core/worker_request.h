@@ -144,6 +144,8 @@ void Worker<IoType>::NextRequest(Session& s) {
   if (!s.receiving && !s.parked) ArmClientRecv(s);
 }
 
+static_assert(kBadReasonNames.size() == static_cast<size_t>(BadReason::kStatus) + 1);
+
 template <Io IoType>
 void Worker<IoType>::ParseRequest(Session& s) {
   const ListenerEntry* listener = Listener(s);
@@ -157,6 +159,7 @@ void Worker<IoType>::ParseRequest(Session& s) {
     case HeadError::kIncomplete:
       break;
     case HeadError::kBad:
+      CountersOf(s).bad_requests_total[static_cast<size_t>(head.bad_reason)].Add();
       return RefuseRequest(s, 400, Refusal::kBadRequest);
     case HeadError::kTooLarge:
       return RefuseRequest(s, 431, Refusal::kHeadTooLarge);

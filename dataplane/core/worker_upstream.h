@@ -13,8 +13,8 @@ template <Io IoType>
 void Worker<IoType>::ChooseEndpoint(Exchange& e) {
   if (waiting_room_ != 0 && e.attempts == 0 && waits_[e.service].room.count != 0) return BeginWait(e, WaitFor::kRoom);
   const Choice choice = Choose(e);
-  if (choice.endpoint != nullptr) return BindChosen(e, *choice.endpoint);
-  if (choice.full) return PayRetry(e) ? BeginWait(e, WaitFor::kRoom) : SendReply(e);
+  if (choice.endpoint != nullptr) [[likely]] return BindChosen(e, *choice.endpoint);
+  if (choice.full) return !e.retry_due || PayRetry(e) ? BeginWait(e, WaitFor::kRoom) : SendReply(e);
   if (Settings(e).hold_timeout_ms > 0) return BeginWait(e, WaitFor::kEndpoint);
   if (e.attempts == 0) {
     ServiceOf(e).no_endpoint_total.Add();
@@ -23,27 +23,19 @@ void Worker<IoType>::ChooseEndpoint(Exchange& e) {
   SendReply(e);
 }
 
+// Only its pooled upstream has died, and nobody else is to be had: a new connection to the same endpoint may do.
 template <Io IoType>
-Choice Worker<IoType>::Choose(const Exchange& e) {
-  const uint64_t now_us = io_.NowUs();
-  const Choice choice = balancer_.Choose(e.service, e.tried.data(), e.tried_count, now_us);
-  if (choice.endpoint != nullptr || !e.pooled_died) return choice;
-  // Only its pooled upstream has died, and nobody else is to be had: a new connection to the same endpoint may do.
-  const Choice again = balancer_.Choose(e.service, e.tried.data(), e.tried_count - 1u, now_us);
-  return {again.endpoint, choice.full || again.full};
+Choice Worker<IoType>::ChooseAgain(const Exchange& e, bool full) {
+  const Choice again = balancer_.Choose(e.service, e.tried.data(), e.tried_count - 1u, io_.NowUs());
+  return {again.endpoint, full || again.full};
 }
 
 template <Io IoType>
 void Worker<IoType>::BindChosen(Exchange& e, const EndpointEntry& endpoint) {
-  if (!PayRetry(e)) return SendReply(e);
   if (e.attempts > 0) {
-    ServiceOf(e).retries_total.Add();
-    if (e.pooled_died) ServiceOf(e).retries_pooled_total.Add();
-    if (e.tried_count > 0 && e.tried[e.tried_count - 1u] != endpoint.handle) {
-      counters_.endpoints[e.tried[e.tried_count - 1u]].moved_total.Add();
-    }
+    if (e.retry_due && !PayRetry(e)) return SendReply(e);
+    CountRetry(e, endpoint.handle);
   }
-  e.pooled_died = false;
   ++e.attempts;
   e.attempt_us = io_.NowUs();
   if (BindPooled(e, endpoint)) return SendRequest(e);
@@ -52,10 +44,18 @@ void Worker<IoType>::BindChosen(Exchange& e, const EndpointEntry& endpoint) {
   SendReply(e);
 }
 
-// False when the attempt would be a retry beyond the budget.
+template <Io IoType>
+void Worker<IoType>::CountRetry(Exchange& e, EndpointHandle to) {
+  ServiceOf(e).retries_total.Add();
+  if (e.pooled_died) ServiceOf(e).retries_pooled_total.Add();
+  e.pooled_died = false;
+  if (e.tried_count == 0 || e.tried[e.tried_count - 1u] == to) return;
+  counters_.endpoints[e.tried[e.tried_count - 1u]].moved_total.Add();
+}
+
+// False when the retry is beyond the budget.
 template <Io IoType>
 bool Worker<IoType>::PayRetry(Exchange& e) {
-  if (!e.retry_due) return true;
   ServiceCounters& service = ServiceOf(e);
   e.retry_due = !budgets_[e.service].Spend(Settings(e), retry_burst_, service.requests_total.Get(), io_.NowUs());
   if (e.retry_due) service.retries_denied_total.Add();

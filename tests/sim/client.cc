@@ -57,7 +57,7 @@ Client::Client(Network& network, Ledger& ledger, uint32_t number, const ClientTa
   invalid_last_ = !target.tcp && random_.Percent(8);
   half_close_ = !target.tcp && random_.Percent(10);
   if (random_.Percent(ledger.mood.client_faults_percent)) {
-    habit_ = static_cast<Habit>(random_.Between(1, 6));
+    habit_ = static_cast<Habit>(random_.Between(1, 7));
     habit_at_ = random_.Skewed(0, random_.Percent(50) ? 2000 : 200000);
   }
 }
@@ -75,6 +75,7 @@ void Client::Later(uint64_t us) {
 }
 
 void Client::Wake() {
+  if (!done_ && give_up_us_ != 0 && network_.now_us >= give_up_us_) return GiveUp();
   if (done_ || network_.now_us < wake_at_) return;
   if (socket_ == kNoSocket) return Connect();
   if (misbehaved_ && habit_ != Habit::kHalfClose) {
@@ -86,7 +87,7 @@ void Client::Wake() {
     const uint64_t before = network_[socket_].taken + network_[socket_].sent;
     if (stream_->Step(pace_bytes_)) return Finish(false);
     written_ = read_ = network_[socket_].taken + network_[socket_].sent;
-    if (habit_ != Habit::kNone && habit_ != Habit::kPauseReading && written_ >= habit_at_) return Misbehave();
+    if (Counts() && written_ >= habit_at_) return Misbehave();
     if (stream_->busy() || written_ != before) Later(random_.Skewed(1, pace_us_));
     return;
   }
@@ -104,6 +105,10 @@ void Client::Connect() {
     return;
   }
   ++ledger_.totals.sessions;
+  if (habit_ == Habit::kGiveUp && give_up_us_ == 0) {
+    give_up_us_ = network_.now_us + random_.Skewed(1, 3000000);
+    network_.At(give_up_us_, this);
+  }
   if (target_.tcp) {
     Request& r = ledger_.New();
     r.service = target_.service;
@@ -272,7 +277,7 @@ void Client::Write() {
     }
     size_t size = std::min(most, part.text.size() - part.at);
     if (bytewise_heads_ && part.at < 200) size = 1;
-    if (habit_ != Habit::kNone && habit_ != Habit::kStallReading && habit_ != Habit::kPauseReading) size = std::min<uint64_t>(size, habit_at_ + 1 - std::min(written_, habit_at_));
+    if (Counts() && habit_ != Habit::kStallReading) size = std::min<uint64_t>(size, habit_at_ + 1 - std::min(written_, habit_at_));
     size = network_.Write(socket_, part.text.data() + part.at, size);
     part.at += size;
     written_ += size;
@@ -284,7 +289,7 @@ void Client::Write() {
       continue_deadline_ = 0;
       continued_ = false;
     }
-    if (habit_ != Habit::kNone && habit_ != Habit::kStallReading && habit_ != Habit::kPauseReading && written_ > habit_at_) return Misbehave();
+    if (Counts() && habit_ != Habit::kStallReading && written_ > habit_at_) return Misbehave();
     if (size == 0) return;  // woken when there is room
     if (all) {
       out_.pop_front();
@@ -475,6 +480,15 @@ void Client::Reconnect() {
   connects_left_ = 5;
   network_.trace.Say("client %u connects again", number_);
   Later(random_.Skewed(1, 20000));
+}
+
+// Whatever it waits for.
+void Client::GiveUp() {
+  ++ledger_.totals.faults;
+  for (const uint32_t id : waiting_) ledger_.requests[id].touched = true;
+  network_.trace.Say("client %u gives up", number_);
+  if (socket_ == kNoSocket) done_ = true;
+  else Finish(random_.Percent(50));
 }
 
 void Client::Misbehave() {

@@ -31,7 +31,7 @@ class Client : public Actor {
   std::string Describe() const;
 
  private:
-  enum class Habit : uint8_t { kNone, kReset, kHalfClose, kStallWriting, kStallReading, kCloseEarly, kPauseReading };
+  enum class Habit : uint8_t { kNone, kReset, kHalfClose, kStallWriting, kStallReading, kCloseEarly, kPauseReading, kGiveUp };
   struct Part {
     std::string text;
     size_t at = 0;
@@ -55,6 +55,8 @@ class Client : public Actor {
   void OnOver();
   void OnGone();
   void Misbehave();
+  void GiveUp();
+  bool Counts() const { return habit_ != Habit::kNone && habit_ != Habit::kPauseReading && habit_ != Habit::kGiveUp; }
   bool GoesOn() const;
   void Reconnect();
   void Finish(bool reset);
@@ -79,6 +81,7 @@ class Client : public Actor {
 
   Habit habit_ = Habit::kNone;
   uint64_t habit_at_ = 0;  // bytes written, or read
+  uint64_t give_up_us_ = 0;
   bool misbehaved_ = false;
   bool paused_ = false;
   uint64_t written_ = 0, read_ = 0;

@@ -192,10 +192,10 @@ void Process::CheckRetries(const Known& known) const {
     const dp::ServiceEntry& s = found->second;
     const dp::ServiceCounters& c = counters().services[handle];
     const uint64_t paid = c.retries_total.Get() - c.retries_pooled_total.Get();
-    const bool any = s.retry_percent != 0 || s.retry_per_second_min != 0;
-    const uint64_t most = std::max<uint64_t>(limits_.retry_burst, s.retry_per_second_min) +
-                          c.requests_total.Get() * s.retry_percent / 100 + s.retry_per_second_min * elapsed_us / 1000000 + 1;
-    if (paid > (any ? most : 0)) {
+    uint64_t most = std::max<uint64_t>(limits_.retry_burst, s.retry_per_second_min) +
+                    c.requests_total.Get() * s.retry_percent / 100 + s.retry_per_second_min * elapsed_us / 1000000 + 1;
+    if (s.retry_percent == 0 && s.retry_per_second_min == 0) most = 0;
+    if (paid > most) {
       Fail("service %s: %llu retries, %llu may be", s.name.c_str(), static_cast<unsigned long long>(paid),
            static_cast<unsigned long long>(most));
     }
