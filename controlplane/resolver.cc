@@ -12,6 +12,7 @@ namespace ringway::cp {
 namespace {
 
 constexpr std::chrono::milliseconds kGatherFor{2};
+constexpr int kShare = 4;  // of this thread's time at most one in so many goes into settling, however large the pools and the storm
 
 // Is everything the same that only a whole snapshot can carry?
 bool SameSettings(const Config& a, const Config& b) {
@@ -113,10 +114,8 @@ void Resolver::ConfigureWhole() {
     if (!old.empty()) {
       before = std::move(snapshot_.services[old.mapped().index].endpoints);
       served = std::move(old.mapped());
-    } else if (const auto restored = restored_.find(name); restored != restored_.end() && &SourceOf(name) == &catalog_) {
-      before = std::move(restored->second);
-      served.source = &catalog_;
-      for (const api::Endpoint& endpoint : before) served.restored.push_back(InstanceOf(endpoint));
+    } else {
+      before = TakeRestored(name, served);
     }
     served.index = next.services.size();
     next.services.push_back(service.settings);
@@ -128,6 +127,21 @@ void Resolver::ConfigureWhole() {
   snapshot_ = std::move(next);
   ScheduleNextLook();
   NextVersion(nullptr);
+}
+
+// The endpoints of one service from before the restart. Those in the file are as the file says, but for drains.
+std::vector<api::Endpoint> Resolver::TakeRestored(const std::string& service, Served& served) {
+  auto node = restored_.extract(service);
+  if (node.empty()) return {};
+  if (&SourceOf(service) == &static_source_) {
+    for (const api::Endpoint& one : node.mapped()) {
+      if (one.state == api::EndpointState::kDraining) static_source_.SetDraining(service, one.id, true);
+    }
+    return {};
+  }
+  served.source = &catalog_;
+  for (const api::Endpoint& one : node.mapped()) served.restored.push_back(InstanceOf(one));
+  return std::move(node.mapped());
 }
 
 void Resolver::Touch(const std::string& service) {
@@ -145,7 +159,7 @@ void Resolver::SetEjected(const std::string& service, EjectedEndpoints ejected) 
 
 void Resolver::Schedule() {
   if (std::exchange(scheduled_, true)) return;
-  timer_.expires_at(std::max(std::chrono::steady_clock::now(), settled_at_ + kGatherFor));
+  timer_.expires_at(std::max(std::chrono::steady_clock::now(), settled_at_ + std::max<std::chrono::steady_clock::duration>(kGatherFor, kShare * settling_took_)));
   timer_.async_wait([this, alive = std::weak_ptr<bool>(alive_)](boost::system::error_code) {
     if (alive.expired()) return;
     scheduled_ = false;
@@ -192,21 +206,38 @@ void Resolver::Settle() {
   }
   ScheduleNextLook();
   if (!delta.services.empty()) NextVersion(&delta);
+  settling_took_ = std::chrono::steady_clock::now() - settled_at_;
 }
 
-std::vector<Instance> Resolver::Instances(const std::string& service, Served& served) {
-  const Source& source = SourceOf(service);
-  std::vector<Instance> instances = source.Instances(service);  // asking is what makes a catalog follow the service
-  if (!source.Knows(service)) return served.restored;
-  served.restored.clear();
-  std::erase_if(instances, [&](const Instance& instance) {
-    if (instance.port != 0 && IsIpLiteral(instance.address)) return false;
-    if (unusable_logged_.size() < 10000 && unusable_logged_.insert(service + "/" + instance.id).second) {
-      spdlog::warn("{} {} is left out: wanted an IP address and a port, it is registered as \"{}\" port {}", service, instance.id, instance.address, instance.port);
+const std::vector<Instance>& Resolver::Instances(const std::string& service, Served& served) {
+  Source& source = SourceOf(service);
+  std::vector<Instance>& instances = served.instances;
+  const auto take = [&](const std::string& id, const Instance* now) {
+    const auto place = std::lower_bound(instances.begin(), instances.end(), id, [](const Instance& one, const std::string& key) { return one.id < key; });
+    const bool known = place != instances.end() && place->id == id;
+    if (now == nullptr || !Usable(service, *now)) {
+      if (known) instances.erase(place);
+    } else if (known) {
+      *place = *now;
+    } else {
+      instances.insert(place, *now);
     }
-    return true;
-  });
+  };
+  if (served.followed && source.TakeChanges(service, take)) return instances;
+  instances = source.Instances(service);  // asking is what makes a catalog follow the service
+  served.followed = source.Knows(service);
+  if (!served.followed) return served.restored;
+  served.restored.clear();
+  std::erase_if(instances, [&](const Instance& instance) { return !Usable(service, instance); });
   return instances;
+}
+
+bool Resolver::Usable(const std::string& service, const Instance& instance) {
+  if (instance.port != 0 && IsIpLiteral(instance.address)) return true;
+  if (unusable_logged_.size() < 10000 && unusable_logged_.insert(service + "/" + instance.id).second) {
+    spdlog::warn("{} {} is left out: wanted an IP address and a port, it is registered as \"{}\" port {}", service, instance.id, instance.address, instance.port);
+  }
+  return false;
 }
 
 std::vector<api::Endpoint> Resolver::Resolve(const ServiceConfig& service, Served& served, const std::vector<api::Endpoint>& before) {
@@ -216,10 +247,11 @@ std::vector<api::Endpoint> Resolver::Resolve(const ServiceConfig& service, Serve
   const bool same_source = served.source == &source;
   if (!same_source) {  // new; or the file has taken the service over from the catalog, or the other way round
     served.pool = Pool();
+    served.followed = false;
     if (served.source == &catalog_) catalog_.Forget(name);
   }
   served.source = &source;
-  const std::vector<Instance> instances = Instances(name, served);
+  const std::vector<Instance>& instances = Instances(name, served);
   const Pool::Evidence evidence{instances, checker_.Failing(name), served.ejected,
                                 [&](const std::string& id) { return source.LeftByItself(name, id); }};
   const Pool::Rules rules{std::chrono::milliseconds(service.empty_hold_ms), std::chrono::milliseconds(service.flap_hold_max_ms),

@@ -1,7 +1,7 @@
 // The resolver turns config, discovery and health into the one snapshot that is pushed. It holds the current snapshot, works
 // out anew only the service that was touched, and gives out a version only when something really changed; touches within one
-// turn of the loop, or 2 ms, are taken together. What an instance becomes is a Pool's to say. All on the control plane's
-// io_context thread.
+// turn of the loop, or 2 ms, are taken together, or within a longer time where large pools take longer to judge. What an
+// instance becomes is a Pool's to say. All on the control plane's io_context thread.
 #pragma once
 
 #include <boost/asio/io_context.hpp>
@@ -67,12 +67,16 @@ class Resolver {
     Pool pool;
     EjectedEndpoints ejected;
     std::vector<Instance> restored;  // what counts until the source knows the service
+    std::vector<Instance> instances;  // as the source last told, without those that cannot be used
+    bool followed = false;            // `instances` is what the source's changes build on
   };
 
   void Schedule();
   void ScheduleNextLook();
   void ConfigureWhole();
-  std::vector<Instance> Instances(const std::string& service, Served& served);
+  std::vector<api::Endpoint> TakeRestored(const std::string& service, Served& served);
+  const std::vector<Instance>& Instances(const std::string& service, Served& served);
+  bool Usable(const std::string& service, const Instance& instance);
   // The endpoints of one service as they are now.
   std::vector<api::Endpoint> Resolve(const ServiceConfig& service, Served& served, const std::vector<api::Endpoint>& before);
   void Check(const ServiceConfig& service, const std::vector<api::Endpoint>& endpoints);
@@ -95,6 +99,7 @@ class Resolver {
   bool scheduled_ = false;
   boost::asio::steady_timer timer_;
   std::chrono::steady_clock::time_point settled_at_{};
+  std::chrono::steady_clock::duration settling_took_{};  // the last time
   boost::asio::steady_timer next_look_;  // a hold or a wait of some pool ends
   Pool::Time next_look_at_ = Pool::Time::max();
 };

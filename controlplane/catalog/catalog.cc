@@ -66,6 +66,7 @@ bool Catalog::DeregisterNode(std::string_view name) {
   nodes_.erase(found);
   SetIndex("nodes", index);
   dirty_.nodes.insert(key);
+  dirty_.instances.insert({key, ""});
   touched_.insert({"nodes", "node/" + key});
   return true;
 }
@@ -103,6 +104,7 @@ void Catalog::SetFreshOutput(std::string_view name, const std::string& id,
   if (check.fresh_output == output) return;
   check.fresh_output = output;
   dirty_.checks.insert({key, id});
+  dirty_.instances.insert({key, check.service_id});
 }
 
 void Catalog::SetSpec(std::string_view name, const std::string& id, const CheckSpec& spec) {
@@ -120,7 +122,7 @@ bool Catalog::SetDraining(std::string_view name, const std::string& id, bool dra
   const auto service = node->second.services.find(id);
   if (service == node->second.services.end()) return false;
   if (std::exchange(service->second.draining, draining) != draining)
-    dirty_.services.insert({key, id});
+    MarkService(key, id);
   return true;
 }
 
@@ -136,12 +138,13 @@ bool Catalog::EnsureNode(NodeRecord record, uint64_t index) {
   SetIndex("nodes", index);
   BumpServicesOf(node, index);  // health views show the node
   dirty_.nodes.insert(key);
+  dirty_.instances.insert({key, ""});
   touched_.insert({"nodes", "node/" + key});
   for (auto& [id, service] : node.services) {
     if (!moved || !service.address.empty()) continue;
     service.generation = index;
     service.draining = false;
-    dirty_.services.insert({key, id});
+    MarkService(key, id);
   }
   return true;
 }
@@ -167,7 +170,7 @@ bool Catalog::EnsureService(Node& node, ServiceRecord service, uint64_t index) {
   by_name_[key].insert({node_key, id});
   SetIndex("services", index);
   SetIndex("service." + key, index);
-  dirty_.services.insert({node_key, id});
+  MarkService(node_key, id);
   touched_.insert({"services", "service/" + key, "index/" + key, "node-services/" + node_key});
   return true;
 }
@@ -186,8 +189,10 @@ bool Catalog::EnsureCheck(Node& node, CheckRecord check, uint64_t index) {
     if (SameCheck(old, check)) {
       check.create_index = old.create_index;
       check.modify_index = old.modify_index;
-      if (old.spec != check.spec || old.fresh_output != check.fresh_output)
+      if (old.spec != check.spec || old.fresh_output != check.fresh_output) {
         dirty_.checks.insert({node_key, check.id});
+        dirty_.instances.insert({node_key, check.service_id});
+      }
       old = std::move(check);
       return false;
     }
@@ -225,7 +230,7 @@ void Catalog::EraseService(Node& node, const std::string& id, uint64_t index) {
   ServiceLost(Fold(node.services.at(id).name), node_key, id, index);
   node.services.erase(id);
   SetIndex("services", index);
-  dirty_.services.insert({node_key, id});
+  MarkService(node_key, id);
   touched_.insert({"services", "node-services/" + node_key});
 }
 
@@ -274,7 +279,13 @@ void Catalog::SetIndex(const std::string& name, uint64_t index) {
   dirty_.indexes.insert(name);
 }
 
+void Catalog::MarkService(const std::string& node_key, const std::string& id) {
+  dirty_.services.insert({node_key, id});
+  dirty_.instances.insert({node_key, id});
+}
+
 void Catalog::TouchCheck(const Node& node, const CheckRecord& check) {
+  dirty_.instances.insert({Fold(node.record.name), check.service_id});
   touched_.insert(
       {"checks", "check-node/" + Fold(node.record.name), "check-status/" + check.status});
   if (!check.service_id.empty()) touched_.insert("check-service/" + Fold(check.service_name));

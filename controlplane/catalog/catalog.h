@@ -40,6 +40,8 @@ struct Dirty {
   std::set<std::pair<std::string, std::string>> services;  // folded node name, id
   std::set<std::pair<std::string, std::string>> checks;
   std::set<std::string> indexes;
+  // Not for the store: folded node name and service id of what looks different to discovery now; with the id "" the whole node.
+  std::set<std::pair<std::string, std::string>> instances;
   bool empty() const {
     return nodes.empty() && services.empty() && checks.empty() && indexes.empty();
   }
@@ -102,6 +104,7 @@ class Catalog {
   // Keys touched since the last call: what readers wait for. "index/<folded service>" is among them
   // whenever the health view of that service may have changed.
   std::set<std::string> TakeTouched() { return std::exchange(touched_, {}); }
+  const Dirty& dirty() const { return dirty_; }
   Dirty TakeDirty() { return std::exchange(dirty_, {}); }
   const std::map<std::string, uint64_t>& named_indexes() const { return indexes_; }
 
@@ -120,6 +123,7 @@ class Catalog {
                    uint64_t index);
   void BumpServicesOf(const Node& node, uint64_t index);
   void SetIndex(const std::string& name, uint64_t index);
+  void MarkService(const std::string& node_key, const std::string& id);
   void TouchCheck(const Node& node, const CheckRecord& check);
   uint64_t MaxIndex(std::initializer_list<std::string_view> names) const;
   uint64_t ServiceIndex(const std::string& key, bool exists, bool checks) const;

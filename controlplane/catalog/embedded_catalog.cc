@@ -24,6 +24,7 @@ constexpr std::chrono::seconds kWriteRetry{1};
 // The timer looks this often at least, while there is anything to expire: one that comes later by as much again was not
 // late by chance, this process stood still (SIGSTOP, a paused container or virtual machine).
 constexpr std::chrono::seconds kLookEvery{1};
+constexpr size_t kUnseenMax = 1000;  // changes kept for a service that nobody looks at
 constexpr size_t kLeaversMax = 16384;
 constexpr size_t kNamedMax = 5;  // ids in one log line
 
@@ -96,6 +97,7 @@ void EmbeddedCatalog::FinishTurn() {
   Dirty dirty = catalog_->TakeDirty();
   FollowProbes(dirty);
   RememberLeavers(dirty);
+  NoteChanges(dirty);
   unwritten_.Merge(std::move(dirty));
   write_error_ = Flush();
   written_ = taken;
@@ -202,6 +204,7 @@ boost::asio::awaitable<bool> EmbeddedCatalog::Touched(
 
 std::vector<Instance> EmbeddedCatalog::Instances(const std::string& service) const {
   asked_[Fold(service)] = service;
+  unseen_[Fold(service)].emplace();
   std::vector<Instance> instances;
   for (const auto& [node, record] : catalog_->InstancesOf(service))
     instances.push_back(MakeInstance(*node, *record));
@@ -209,6 +212,39 @@ std::vector<Instance> EmbeddedCatalog::Instances(const std::string& service) con
   if (!std::is_sorted(instances.begin(), instances.end(), by_id))
     std::sort(instances.begin(), instances.end(), by_id);
   return instances;
+}
+
+void EmbeddedCatalog::NoteChanges(const Dirty& dirty) {
+  for (auto& [service, unseen] : unseen_) {
+    if (!unseen) continue;
+    unseen->insert(dirty.instances.begin(), dirty.instances.end());
+    if (unseen->size() > kUnseenMax) unseen.reset();
+  }
+}
+
+bool EmbeddedCatalog::TakeChanges(const std::string& service, const ChangeSink& sink) {
+  const std::string key = Fold(service);
+  const auto found = unseen_.find(key);
+  if (found == unseen_.end() || !found->second) return false;
+  const auto tell = [&](const Catalog::Node& node, const ServiceRecord& record) {
+    const Instance instance = MakeInstance(node, record);
+    sink(instance.id, Fold(record.name) == key ? &instance : nullptr);
+  };
+  auto unseen = std::exchange(*found->second, {});
+  const auto& this_turn = catalog_->dirty().instances;  // they come again at its end, and then change nothing
+  unseen.insert(this_turn.begin(), this_turn.end());
+  for (const auto& [node_key, id] : unseen) {
+    const Catalog::Node* node = catalog_->FindNode(node_key);
+    if (node == nullptr) return false;  // its instances are gone, and their names with it
+    if (id.empty()) {
+      for (const auto& [each, record] : node->services) tell(*node, record);
+    } else if (const auto record = node->services.find(id); record != node->services.end()) {
+      tell(*node, record->second);
+    } else {
+      sink(absl::StrCat(node->record.name, "/", id), nullptr);
+    }
+  }
+  return true;
 }
 
 void EmbeddedCatalog::OnChange(std::function<void(const std::string& service)> callback) {

@@ -13,6 +13,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <set>
 #include <string>
 #include <string_view>
@@ -51,6 +52,7 @@ class EmbeddedCatalog final : public Source {
   // the spelling that Instances() was last asked for. Instance::weight is the service's own
   // (1..65535), the warning weight while warning.
   std::vector<Instance> Instances(const std::string& service) const override;
+  bool TakeChanges(const std::string& service, const ChangeSink& sink) override;
   void OnChange(std::function<void(const std::string& service)> callback) override;
   bool SetDraining(const std::string& service, const std::string& instance_id,
                    bool draining) override;
@@ -84,6 +86,7 @@ class EmbeddedCatalog final : public Source {
   void OnTimer(Agent::Time planned);
   void FollowProbes(const Dirty& dirty);
   void RememberLeavers(const Dirty& dirty);
+  void NoteChanges(const Dirty& dirty);
   void NotifyServices(const std::set<std::string>& touched);
 
   boost::asio::io_context& io_;
@@ -98,6 +101,9 @@ class EmbeddedCatalog final : public Source {
 
   std::function<void(const std::string&)> on_change_;
   mutable std::map<std::string, std::string> asked_;  // folded service name -> spelling asked for
+  // Folded service name -> what has changed since it was last looked at, in any service (Dirty::instances). Without a value:
+  // too much, all of it has to be looked at.
+  mutable std::map<std::string, std::optional<std::set<std::pair<std::string, std::string>>>> unseen_;
   std::set<std::string> told_;      // further keys for NotifyServices at the end of this turn
   std::set<std::string> vanished_;  // "NODE/SERVICE_ID", node folded: removed in this turn by Tick
   std::set<std::string> left_;      // likewise: removed because somebody asked for it

@@ -39,6 +39,11 @@ class Source {
   virtual ~Source() = default;
   // The instances now, sorted by id. A catalog that is far away begins to follow the service with the first call.
   virtual std::vector<Instance> Instances(const std::string& service) const = 0;
+  // The same at the cost of what changed, where the catalog can: calls `sink` for each instance that may have changed since the
+  // last call of this or of Instances(), null when it is not in the service (any more). False: ask Instances(), whatever the sink
+  // was told.
+  using ChangeSink = std::function<void(const std::string& id, const Instance* now)>;
+  virtual bool TakeChanges(const std::string& /*service*/, const ChangeSink& /*sink*/) { return false; }
   // Nobody routes to this service any more: a far catalog stops following it.
   virtual void Forget(const std::string&) {}
   // Has the catalog answered for this service since the start? Until it has, the resolver goes on with what was known before a

@@ -5,6 +5,7 @@
 #include <boost/asio/io_context.hpp>
 #include <cstdlib>
 #include <filesystem>
+#include <map>
 
 #include "controlplane/catalog/embedded_catalog.h"
 
@@ -115,6 +116,54 @@ TEST_F(CatalogSource, AnotherNameOfTheHostTakesTheServicesAlong) {
   EXPECT_EQ(instances[0].id, "renamed/web");
   EXPECT_EQ(instances[0].health, InstanceHealth::kPassing);
   EXPECT_EQ(catalog_->catalog().nodes().size(), 1u);
+}
+
+// What somebody keeps who only asks for changes must equal what he would be told anew.
+TEST_F(CatalogSource, ChangesAddUpToTheInstances) {
+  const auto body = [](int i, const char* name) {
+    return R"({"ID":"w)" + std::to_string(i) + R"(","Name":")" + name + R"(","Port":)" + std::to_string(80 + i) + R"(,"Check":{"TTL":"1h"}})";
+  };
+  for (int i = 0; i < 5; ++i) Register(body(i, "web"));
+  EXPECT_FALSE(catalog_->TakeChanges("web", [](const std::string&, const Instance*) {})) << "never asked for";
+  std::map<std::string, Instance> kept;
+  for (const Instance& one : catalog_->Instances("web")) kept[one.id] = one;
+  const auto expect_same = [&](const char* after, int told_max) {
+    int told = 0;
+    EXPECT_TRUE(catalog_->TakeChanges("web", [&](const std::string& id, const Instance* now) {
+      ++told;
+      if (now == nullptr) {
+        kept.erase(id);
+      } else {
+        kept[id] = *now;
+      }
+    })) << after;
+    EXPECT_LE(told, told_max) << after;
+    std::vector<Instance> all;
+    for (const auto& [id, one] : kept) all.push_back(one);
+    EXPECT_EQ(all, catalog_->Instances("web")) << after;
+  };
+  expect_same("nothing", 0);
+  Pass("service:w1", kStatusPassing, "");
+  expect_same("a check turns", 1);
+  Register(body(7, "web"));
+  expect_same("one comes", 1);
+  Register(body(2, "other"));
+  expect_same("one is of another service now", 1);
+  EXPECT_TRUE(catalog_->SetDraining("web", "host/w3", true));
+  expect_same("one drains, before the turn is over", 1);
+  Turn();
+  catalog_->Change([](Agent& agent, Catalog&) { agent.DeregisterService("w4"); });
+  Turn();
+  expect_same("one goes", 2);
+  catalog_->Change([](Agent& agent, Catalog&) { agent.SetNodeMaintenance(true, "disk"); });
+  Turn();
+  expect_same("the node is in maintenance", 6);
+  EXPECT_EQ(kept.begin()->second.health, InstanceHealth::kMaintenance);
+  catalog_->Change([&](Agent& agent, Catalog&) {
+    for (int i = 0; i < 1500; ++i) EXPECT_TRUE(agent.RegisterService(*ParseServiceDefinition(body(100 + i, "else")), false, Agent::Clock::now()).ok());
+  });
+  Turn();
+  EXPECT_FALSE(catalog_->TakeChanges("web", [](const std::string&, const Instance*) {})) << "too much has happened";
 }
 
 }  // namespace

@@ -9,8 +9,10 @@
 #include <filesystem>
 #include <functional>
 #include <map>
+#include <optional>
 #include <set>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "controlplane/discovery/instance.h"
@@ -51,6 +53,11 @@ class ScriptedSource : public Source {
     const auto found = instances_.find(service);
     return found == instances_.end() ? std::vector<Instance>() : found->second;
   }
+  bool TakeChanges(const std::string& service, const ChangeSink& sink) override {
+    if (!tells_changes) return false;
+    for (const auto& [id, now] : std::exchange(changes[service], {})) sink(id, now ? &*now : nullptr);
+    return true;
+  }
   bool Knows(const std::string&) const override { return knows; }
   void Forget(const std::string& service) override { forgotten.insert(service); }
   void OnChange(std::function<void(const std::string&)> callback) override { callback_ = std::move(callback); }
@@ -79,6 +86,8 @@ class ScriptedSource : public Source {
   mutable std::map<std::string, int> asked;  // how often each service was looked at
   std::set<std::string> left_by_themselves;  // "SERVICE ID"
   bool knows = true;
+  bool tells_changes = false;
+  std::map<std::string, std::map<std::string, std::optional<Instance>>> changes;  // by service and id, told once
   std::set<std::string> forgotten;
   CatalogState state{"scripted", true, std::chrono::system_clock::now(), ""};
 

@@ -182,6 +182,37 @@ TEST_F(ResolverTest, AnEndpointThatItsCheckHadTakenDownIsDownAfterARestart) {
   EXPECT_EQ(Endpoints("web")[1].state, api::EndpointState::kReady) << "another generation since";
 }
 
+TEST_F(ResolverTest, ADrainOfAnEndpointInTheFileOutlivesARestart) {
+  api::Service web;
+  web.name = "web";
+  for (const char* address : {"10.0.0.1", "10.0.0.2"}) {
+    const auto state = web.endpoints.empty() ? api::EndpointState::kDraining : api::EndpointState::kReady;
+    web.endpoints.push_back({.id = std::string("static/") + address + ":80", .generation = 1, .address = address, .port = 80, .state = state, .reason = ""});
+  }
+  resolver_.Restore({web});
+  resolver_.Configure(ParseOrDie(R"({"listeners": [{"name": "w", "bind": "0.0.0.0:80", "service": "web"}],
+    "services": {"web": {"health_check": false, "endpoints": ["10.0.0.1:80", "10.0.0.3:80"]}}})"));
+  ASSERT_EQ(Endpoints("web").size(), 2u);
+  EXPECT_EQ(Endpoints("web")[0].state, api::EndpointState::kDraining);
+  EXPECT_EQ(Endpoints("web")[1].state, api::EndpointState::kReady);
+}
+
+TEST_F(ResolverTest, ChangesAreTakenOneByOneWhereTheCatalogCan) {
+  catalog_.tells_changes = true;
+  catalog_.Set("web", {MakeInstance("n/a"), MakeInstance("n/b", 1, 81), MakeInstance("n/c", 1, 82)});
+  resolver_.Configure(ParseOrDie(TwoServices()));
+  const int asked = catalog_.asked["web"];
+  Instance unusable = MakeInstance("n/c", 1, 0);
+  catalog_.changes["web"] = {{"n/a", std::nullopt}, {"n/b", MakeInstance("n/b", 2, 81)}, {"n/bb", MakeInstance("n/bb", 1, 83)}, {"n/c", unusable}};
+  catalog_.Changed("web");
+  ASSERT_TRUE(RunUntil(io_, [&] { return published_ == 2; }));
+  ASSERT_EQ(Endpoints("web").size(), 2u);
+  EXPECT_EQ(Endpoints("web")[0].id, "n/b");
+  EXPECT_EQ(Endpoints("web")[0].generation, 2u);
+  EXPECT_EQ(Endpoints("web")[1].id, "n/bb");
+  EXPECT_EQ(catalog_.asked["web"], asked) << "nothing else was looked at";
+}
+
 TEST_F(ResolverTest, EjectionsOfDataplanesAreLookedAt) {
   catalog_.Set("web", {MakeInstance("n/a"), MakeInstance("n/b", 1, 81)});
   resolver_.Configure(ParseOrDie(TwoServices()));
