@@ -129,6 +129,7 @@ void Process::JudgeWaiting(const Known& known) {
     watched.requests_total = c.requests_total.Get();
     watched.aborts_total = c.client_aborts_total.Get();
     if (waiting == 0) continue;
+    if (shared_->stop.load()) Fail("%llu requests wait after the stop", static_cast<unsigned long long>(waiting));
     const dp::ServiceEntry* entry = Entry(handle);
     if (entry == nullptr) Fail("%llu requests wait for a service that is not there", static_cast<unsigned long long>(waiting));
     if (entry->ready.empty() && entry->hold_timeout_ms == 0) Fail("requests wait for an endpoint where none is to be waited for");
