@@ -48,8 +48,10 @@ class Process:
         self.log_path = os.path.join(folder, f"{name}.log")
         self.environment = {**os.environ, **(environment or {})}
         self.process = None
+        self.asked = False  # to stop
 
     def start(self):
+        self.asked = False
         with open(self.log_path, "ab") as log:
             self.process = subprocess.Popen(self.command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=self.environment,
                                             start_new_session=True)
@@ -85,7 +87,9 @@ class Process:
         send(self.frozen, signal.SIGCONT)
 
     def ask_to_stop(self):
-        if self.alive():
+        """SIGTERM, once: a second one tells the sidecar not to wait."""
+        if self.alive() and not self.asked:
+            self.asked = True
             self.process.terminate()
 
     def wait(self, timeout=STOP_SECONDS):
