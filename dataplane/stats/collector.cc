@@ -249,6 +249,8 @@ ListenerStats Collector::CollectListener(const api::Listener& listener, Listener
   stats.bytes_received = sum(&ListenerCounters::bytes_received_total);
   stats.bytes_sent = sum(&ListenerCounters::bytes_sent_total);
   stats.refused = SumEach<kRefusals>(workers_, [&](const CounterTable& c) -> const auto& { return c.listeners[h].refused_total; });
+  stats.bad_requests = SumEach<kBadReasonNames.size()>(
+      workers_, [&](const CounterTable& c) -> const auto& { return c.listeners[h].bad_requests_total; });
   stats.responses = SumEach<6>(workers_, [&](const CounterTable& c) -> const auto& { return c.listeners[h].responses_total; });
   if (h < listener_rates_.size()) {
     stats.rate = listener_rates_[h].rate;

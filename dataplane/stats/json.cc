@@ -20,7 +20,9 @@ json::object ByClass(const Responses& responses) {
 template <size_t N>
 json::object Named(const std::array<uint64_t, N>& values, const std::array<const char*, N>& names) {
   json::object object;
-  for (size_t i = 0; i < N; ++i) object[names[i]] = values[i];
+  for (size_t i = 0; i < N; ++i) {
+    if (*names[i] != '\0') object[names[i]] = values[i];
+  }
   return object;
 }
 
@@ -98,6 +100,7 @@ json::object Listener(const ListenerStats& l) {
           {"bytes_received", l.bytes_received},
           {"bytes_sent", l.bytes_sent},
           {"refused", Named(l.refused, kRefusalNames)},
+          {"bad_requests", Named(l.bad_requests, kBadReasonNames)},
           {"refused_sum", l.RefusedSum()},
           {"responses", ByClass(l.responses)}};
 }

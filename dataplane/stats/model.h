@@ -62,6 +62,7 @@ struct ListenerStats {
   std::string protocol;
   uint64_t sessions_open = 0, sessions = 0, requests = 0, bytes_received = 0, bytes_sent = 0;
   std::array<uint64_t, kRefusals> refused{};
+  std::array<uint64_t, kBadReasonNames.size()> bad_requests{};  // of refused's bad_request, by what was wrong
   Responses responses{};
   uint64_t rate = 0, rate_max = 0;                  // requests a second
   uint64_t session_rate = 0, session_rate_max = 0;  // sessions a second

@@ -103,14 +103,14 @@ struct Group {
     w.Family(name, "counter", help);
     for (const auto& item : items) {
       for (size_t i = 0; i < N; ++i) {
-        if (names[i] == nullptr) continue;
+        if (*names[i] == '\0') continue;
         w.Sample(absl::StrCat(labels(item), ",", Label(label, names[i])), (item.*member)[i]);
       }
     }
   }
 };
 
-constexpr std::array<const char*, 6> kClasses = {nullptr, "1xx", "2xx", "3xx", "4xx", "5xx"};
+constexpr std::array<const char*, 6> kClasses = {"", "1xx", "2xx", "3xx", "4xx", "5xx"};
 
 void Listeners(Writer& w, const std::vector<ListenerStats>& listeners) {
   using L = ListenerStats;
@@ -121,6 +121,7 @@ void Listeners(Writer& w, const std::vector<ListenerStats>& listeners) {
   group("listener_received_bytes_total", "counter", "Bytes from clients.", &L::bytes_received);
   group("listener_sent_bytes_total", "counter", "Bytes to clients.", &L::bytes_sent);
   group.Each("listener_refused_total", "Requests refused by Ringway itself.", "reason", &L::refused, kRefusalNames);
+  group.Each("listener_bad_requests_total", "Of these refused as bad_request, by what was wrong.", "reason", &L::bad_requests, kBadReasonNames);
   group.Each("listener_responses_total", "Responses sent to clients.", "class", &L::responses, kClasses);
 }
 

@@ -105,6 +105,8 @@ TEST(RenderPrometheus, FamiliesAreWellFormedAndDeclaredOnce) {
   EXPECT_EQ(helped, typed);
   EXPECT_THAT(text, HasSubstr("endpoint=\"a<b>&\\\"'\\\\,\\n\""));
   EXPECT_THAT(text, HasSubstr("ringway_worker_limits_total{worker=\"1\",limit=\"open_files\"} 4\n"));
+  EXPECT_THAT(text, HasSubstr("\",reason=\"host\"} 3\n"));
+  EXPECT_THAT(text, Not(HasSubstr("=\"\"}")));
 }
 
 TEST(RenderPrometheus, WhatHappensInBadTimes) {

@@ -50,6 +50,7 @@ inline StatsModel SampleModel() {
   listener.protocol = "http";
   listener.requests = 100;
   listener.refused[0] = 3;
+  listener.bad_requests[7] = 3;
   StatsModel model;
   model.version = "1.2.3";
   model.ready = true;
