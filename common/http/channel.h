@@ -16,7 +16,7 @@ class Channel {
  public:
   virtual ~Channel() = default;
   // Errors are those of http::Fetch; Cancelled: Close() was called meanwhile. A request that a kept connection did not
-  // answer with a single byte is sent once more, on a new one: ask only what may be asked twice.
+  // answer with a single byte is sent once more on a new one, unless its `resend` is false.
   virtual boost::asio::awaitable<absl::StatusOr<ClientResponse>> Fetch(ClientRequest request) = 0;
   // Ends what is under way; the next Fetch connects anew.
   virtual void Close() = 0;

@@ -41,7 +41,7 @@ class ChannelOf final : public Channel {
       Exchanged exchanged = co_await Exchange(wire->stream(), wire->buffer, message, request, deadline, what);
       if (wire != wire_) co_return Closed(what);
       if (!exchanged.response.ok() || !exchanged.keep_alive) Close();
-      const bool again = kept && !exchanged.response.ok() && !exchanged.begun && !absl::IsDeadlineExceeded(exchanged.response.status());
+      const bool again = kept && request.resend && !exchanged.response.ok() && !exchanged.begun && !absl::IsDeadlineExceeded(exchanged.response.status());
       if (!again) co_return std::move(exchanged.response);
     }
   }

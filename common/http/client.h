@@ -33,6 +33,7 @@ struct ClientRequest {
   std::chrono::milliseconds connect_timeout{5000};  // channels: name, connect and TLS handshake
   std::chrono::milliseconds idle_timeout{0};        // a response that has begun does not pause for longer; 0: no such limit
   size_t body_bytes_max = 64u << 20;
+  bool resend = true;  // channels: once more on a new connection when a kept one ended without a byte of an answer
 };
 struct ClientResponse {
   int status = 0;

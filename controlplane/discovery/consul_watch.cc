@@ -148,7 +148,16 @@ void ConsulWatch::Failed(const absl::Status& status) {
 asio::awaitable<absl::StatusOr<bool>> ConsulWatch::Ask() {
   const absl::StatusOr<http::ClientResponse> response = co_await Query();
   if (stopped_ || restart_) co_return absl::CancelledError("");
-  if (!response.ok()) co_return response.status();
+  if (!response.ok()) {
+    // A connection may end while a question waits (a restarted agent, a proxy's idle time-out), and what waited there may be
+    // history: asked from the beginning, once without calling it a failure.
+    const bool cut = index_.next() != 0 && absl::IsDataLoss(response.status()) && !std::exchange(cut_, true);
+    if (!cut) co_return response.status();
+    channel_.reset();
+    index_.Restart();
+    co_return false;
+  }
+  cut_ = false;
   if (response->status == 403) {
     link_->OnForbidden();
     const std::string& problem = link_->token_problem();
@@ -195,6 +204,7 @@ asio::awaitable<absl::StatusOr<http::ClientResponse>> ConsulWatch::Query() {
   http::ClientRequest request = link_->Read(path, query);
   request.timeout = blocking ? wait + wait / 16 + kSlack : kPlainTimeout;
   request.idle_timeout = kIdleTimeout;
+  request.resend = !blocking;
   if (!channel_) channel_ = link_->MakeChannel();
   const std::shared_ptr<http::Channel> channel = channel_;
   co_return co_await channel->Fetch(std::move(request));

@@ -66,6 +66,7 @@ class ConsulWatch : public std::enable_shared_from_this<ConsulWatch> {
   AskBudget budget_;
   Backoff backoff_;
   int failures_ = 0;        // in a row
+  bool cut_ = false;        // the last question's connection ended without an answer
   bool ever_answered_ = false;
   bool doubt_empty_ = true;  // an answer without instances is asked for once more before it is believed
   std::chrono::steady_clock::time_point resync_at_{};
