@@ -48,10 +48,10 @@ void ApplyDelta(benchmark::State& state) {
 }
 BENCHMARK(ApplyDelta)->Apply(Sizes);
 
-void BuildMap(benchmark::State& state) {
+void BuildMaps(benchmark::State& state, const SnapshotPtr& even) {
   const auto shared = std::make_unique<WorkerShared>();
   MapBuilder builder({shared.get()});
-  const SnapshotPtr even = First(state), odd = After(even);
+  const SnapshotPtr odd = After(even);
   if (!builder.Build(even).ok()) std::abort();
   bool at_odd = false;
   for (auto _ : state) {
@@ -59,7 +59,19 @@ void BuildMap(benchmark::State& state) {
     benchmark::DoNotOptimize(builder.Build(at_odd ? odd : even));
   }
 }
+void BuildMap(benchmark::State& state) { BuildMaps(state, First(state)); }
 BENCHMARK(BuildMap)->Apply(Sizes);
+
+// The order of round robin is then made anew as well.
+void BuildMapOfDifferentWeights(benchmark::State& state) {
+  api::Snapshot weighted = *First(state);
+  uint32_t number = 0;
+  for (api::Service& service : weighted.services) {
+    for (api::Endpoint& endpoint : service.endpoints) endpoint.weight = 1 + number++ % 3;
+  }
+  BuildMaps(state, std::make_shared<const api::Snapshot>(std::move(weighted)));
+}
+BENCHMARK(BuildMapOfDifferentWeights)->Apply(Sizes);
 
 void AdoptMap(benchmark::State& state) {
   const auto shared = std::make_unique<WorkerShared>();
