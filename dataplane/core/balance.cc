@@ -131,15 +131,20 @@ const EndpointEntry* Balancer::Pick(ServiceState& state, Search& search) {
   return PickRoundRobin(state, search);
 }
 
-// Drawn as weights have it, then taken with the probability of its share: a newcomer's part of the requests, not its idleness,
-// decides, whatever the policy.
+// Endpoints are drawn as weights have it, and one that ramps is taken with the probability of its share: its part of the
+// requests, not its idleness, decides, whatever the policy. A plain one drawn means the ordinary rule. Where nearly all ramp the
+// few others must not carry them all: after some refusals the last one is taken.
 const EndpointEntry* Balancer::PickRamping(ServiceState& state, Search search) {
-  const EndpointEntry& drawn = At(*state.entry, Random(Steps(*state.entry)));
-  const Health& health = health_[drawn.handle];
-  if (search.now_us >= health.ramp_end_us || search.now_us < health.ramp_begin_us) return nullptr;
   search.reach = Reach::kRamping;
-  if (Excluded(drawn.handle, search)) return nullptr;
-  return Random(Health::kShareWhole) < health.ShareAt(search.now_us) ? &drawn : nullptr;
+  const EndpointEntry* last = nullptr;
+  for (uint32_t i = 0; i < kRefusalsMax; ++i) {
+    const EndpointEntry& drawn = At(*state.entry, Random(Steps(*state.entry)));
+    if (endpoints_[drawn.handle].out_until_us <= search.now_us) return nullptr;
+    if (Excluded(drawn.handle, search)) continue;
+    if (Random(Health::kShareWhole) < health_[drawn.handle].ShareAt(search.now_us)) return &drawn;
+    last = &drawn;
+  }
+  return last;
 }
 
 bool Balancer::Reaches(EndpointHandle handle, const Search& search) const {

@@ -76,6 +76,7 @@ class Balancer {
   static constexpr uint32_t kBuckets = 1024;
   static constexpr uint32_t kAside = kBuckets;  // those that are out: no choice walks over them
   static constexpr uint64_t kReviewUs = 100000;
+  static constexpr uint32_t kRefusalsMax = 8;
   // Endpoints of one service by load, each bucket a FIFO so that equals take turns.
   struct LeastQueues {
     std::array<EndpointHandle, kBuckets + 1> heads;

@@ -122,8 +122,8 @@ TEST_P(HealthTest, BackItGetsAGrowingShare) {
   Adopt(map);
   Eject(10, 0);
   const uint64_t back_us = EjectedUntil(10);
-  EXPECT_NEAR(Counts(8000, back_us)[10], 200, 80);  // a tenth of its quarter
-  EXPECT_NEAR(Counts(8000, back_us + Health::kProbationMsMin * 500)[10], 1100, 200);
+  EXPECT_NEAR(Counts(8000, back_us)[10], 258, 80);  // a tenth of what each of the others gets
+  EXPECT_NEAR(Counts(8000, back_us + Health::kProbationMsMin * 500)[10], 1240, 200);
   EXPECT_NEAR(Counts(8000, back_us + Health::kProbationMsMin * 1000 + kSecond)[10], 2000, 300);
 }
 
@@ -169,7 +169,7 @@ TEST_P(HealthTest, ItSurvivesAMapAndEndsWhenTheEndpointLeaves) {
   EXPECT_NEAR(Counts(400, 0)[10], 100, 40);
 }
 
-TEST_P(HealthTest, ANewcomerGetsATenthOfItsShareAtFirst) {
+TEST_P(HealthTest, ANewcomerGetsATenthOfAnothersShareAtFirst) {
   auto service = ServiceOf(GetParam(), {10, 11, 12});
   const BackendMap first = MapOf(service);
   auto more = Four();
@@ -179,8 +179,20 @@ TEST_P(HealthTest, ANewcomerGetsATenthOfItsShareAtFirst) {
   // The others are busy and it is idle: least requests, too, must not flood it.
   for (int i = 0; i < 30; ++i) balancer_.Acquire(Choose());
   Adopt(second, kSecond);
-  EXPECT_NEAR(Counts(8000, kSecond)[13], 200, 80);
-  EXPECT_NEAR(Counts(8000, 6 * kSecond)[13], 1100, 200);
+  EXPECT_NEAR(Counts(8000, kSecond)[13], 258, 80);
+  EXPECT_NEAR(Counts(8000, 6 * kSecond)[13], 1240, 200);
+}
+
+TEST_P(HealthTest, TheOneThatStayedDoesNotCarryAllNewcomers) {
+  auto service = ServiceOf(GetParam(), {10});
+  const BackendMap first = MapOf(service);
+  auto more = ServiceOf(GetParam(), {10});
+  more->slow_start_ms = 10000;
+  for (uint32_t handle = 11; handle < 110; ++handle) more->ready.push_back({handle, {}, 1});
+  const BackendMap second = MapOf(more);
+  Adopt(first, 0);
+  Adopt(second, kSecond);
+  EXPECT_LT(Counts(8000, kSecond)[10], 1000);
 }
 
 TEST_P(HealthTest, NobodyStartsSlowlyWhereNobodyElseIs) {
