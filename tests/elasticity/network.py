@@ -6,8 +6,6 @@ import socket
 import subprocess
 import threading
 
-from processes import alive  # noqa: F401
-
 _numbers = itertools.count(0)
 
 

@@ -1,12 +1,8 @@
-"""Ringway's own parts and the catalog end, hang, lie and come back; and upgrades."""
+"""Ringway's own parts and the catalog end, hang, lie and come back."""
 import os
-import shutil
-import socket
-import subprocess
-import threading
 import time
 
-import paths
+import paths  # noqa: F401  adds tests/support
 import ringway_client as rw
 from judge import EXPECT_KILL, Allowed, lost_in_flight
 from table import Outcome, Scenario
@@ -45,10 +41,10 @@ def kill_data(run):
         moments = []
         for _ in range(run.pick(1, 10)):
             time.sleep(1)
-            old = child(world, "ringway-dataplane")
+            old = world.child("ringway-dataplane")
             begin = time.time()
             os.kill(old, 9)
-            rw.wait_until(lambda old=old: child(world, "ringway-dataplane") not in (0, old), 10, "another dataplane", interval=0.005)
+            rw.wait_until(lambda old=old: world.child("ringway-dataplane") not in (0, old), 10, "another dataplane", interval=0.005)
             rw.wait_until(lambda: rw.get(world.http_url)[0] == 200, 10, "the new dataplane to serve", interval=0.005)
             moments.append((begin, time.time()))
             time.sleep(2)
@@ -57,23 +53,6 @@ def kill_data(run):
         if longest > DATAPLANE_BACK_SECONDS:
             problems.append(f"the dataplane served again after {longest:.2f} s, wanted {DATAPLANE_BACK_SECONDS} s")
         return Outcome(requests, problems, "what it held, and refused until it is back; else 0", f"back after {longest * 1e3:.0f} ms")
-
-
-def children(world, program):
-    """Process ids of a program below `ringway up`, the youngest last."""
-    found = []
-    for pid in sorted(world.up.tree()[1:]):
-        try:
-            if os.path.basename(os.readlink(f"/proc/{pid}/exe")).split(".")[0].split(" ")[0] == program:
-                found.append(pid)
-        except OSError:
-            pass
-    return found
-
-
-def child(world, program):
-    """The youngest of them, 0 while there is none."""
-    return ([0] + children(world, program))[-1]
 
 
 def kill_up(run):
@@ -87,7 +66,7 @@ def kill_up(run):
             begin = time.time()
             world.up.kill()
             world.up.start()
-            rw.wait_until(lambda: world.up.alive() and child(world, "ringway-dataplane") and rw.get(world.http_url)[0] == 200, 30,
+            rw.wait_until(lambda: world.up.alive() and world.child("ringway-dataplane") and rw.get(world.http_url)[0] == 200, 30,
                           "the next `ringway up` to serve", interval=0.01)
             moments.append((begin, time.time()))
             world.start(1)
@@ -183,102 +162,10 @@ def kill_consul(run):
         return Outcome(requests, problems, "0")
 
 
-def upgrade_exists():
-    done = subprocess.run([paths.program("ringway"), "--help"], capture_output=True, text=True, check=False)
-    return None if "upgrade" in done.stdout else "this ringway has no `upgrade`"
-
-
-class Knocker(threading.Thread):
-    """Opens a connection every 2 ms, one request each, and keeps what failed."""
-
-    def __init__(self, port):
-        super().__init__(daemon=True)
-        self.port, self.made, self.failed, self.done = port, 0, [], False
-
-    def run(self):
-        while not self.done:
-            self.made += 1
-            time.sleep(0.002)
-            try:
-                with socket.create_connection(("127.0.0.1", self.port), timeout=10) as sock:
-                    sock.sendall(b"GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
-                    data = b""
-                    while piece := sock.recv(65536):
-                        data += piece
-                    if not data.startswith(b"HTTP/1.1 200"):
-                        self.failed.append(f"{time.time():.3f}: {data[:60]!r}")
-            except OSError as error:
-                self.failed.append(f"{time.time():.3f}: {error}")
-
-
-def copied_programs(world):
-    """Programs of the scenario's own: an upgrade starts what is on disk, and one of them shall be broken."""
-    folder = os.path.join(world.folder, "bin")
-    os.makedirs(folder)
-    for name in ("ringway", "ringway-controlplane", "ringway-dataplane"):
-        shutil.copy(paths.program(name), folder)
-    world.up.command[0] = os.path.join(folder, "ringway")
-    return folder
-
-
-def upgrade_once(world, problems, number):
-    before = child(world, "ringway-dataplane")
-    done = world.command("upgrade")
-    if done.returncode != 0:
-        problems.append(f"upgrade {number}: {done.returncode}: {done.stdout}{done.stderr}")
-    elif child(world, "ringway-dataplane") == before:
-        problems.append(f"upgrade {number}: the dataplane is the same process as before")
-
-
-def failing_upgrade(world, folder, problems):
-    """A new dataplane that cannot start: `ringway upgrade` says so, and the old one goes on."""
-    good, broken = os.path.join(folder, "ringway-dataplane"), os.path.join(folder, "broken")
-    with open(broken, "w") as out:
-        out.write("#!/bin/sh\nexit 1\n")
-    os.chmod(broken, 0o755)
-    os.rename(good, good + ".good")
-    os.rename(broken, good)
-    done = world.command("upgrade", "--timeout", "5s")
-    if done.returncode == 0:
-        problems.append("an upgrade to a program that cannot start was called done")
-    os.rename(good + ".good", good)
-
-
-def upgrade(run):
-    """`ringway upgrade`, ten times (short: three), once to a program that cannot start, with new connections all the time and
-    requests of 1.5 s in flight."""
-    world = run.world("upgrade", up=True)
-    folder = copied_programs(world)
-    with world:
-        world.start(2, start_servers=40)
-        load = world.load(rate=100, connections=64, mix="get=70,post=20,big=5,slow=5", extra=("--slow-ms", "1500"))
-        knockers = [Knocker(world.ports["http"]) for _ in range(2)]
-        for knocker in knockers:
-            knocker.start()
-        problems, rounds = [], run.pick(3, 10)
-        for number in range(rounds):
-            time.sleep(0.5)
-            upgrade_once(world, problems, number + 1)
-            if number == 0:
-                failing_upgrade(world, folder, problems)
-        while sum(k.made for k in knockers) < run.pick(1000, 10000):
-            time.sleep(0.1)
-        time.sleep(1)
-        for knocker in knockers:
-            knocker.done = True
-            knocker.join(20)
-        requests, more = world.finish(load)
-        for knocker in knockers:
-            problems += [f"a new connection failed at {words}" for words in knocker.failed[:5]]
-        made = sum(knocker.made for knocker in knockers)
-        return Outcome(requests, problems + more, "0", f"{rounds} upgrades and one that failed, {made} connections besides")
-
-
 ALL = [
     Scenario("kill-control", kill_control), Scenario("kill-data", kill_data), Scenario("kill-planes", kill_both), Scenario("kill-up", kill_up),
     Scenario("freeze-control", freeze_control),
     *(Scenario(f"catalog-{mode}", consul_fault(mode), catalogs=("consul",)) for mode in
       ("refuse", "hang", "slow", "error", "garbage", "truncate", "backwards")),
     Scenario("catalog-kill", kill_consul, catalogs=("consul",)),
-    Scenario("upgrade", upgrade, needs=upgrade_exists),
 ]

@@ -137,6 +137,23 @@ class World:
 
         rw.wait_until(seen, timeout, f"an answer of {sorted(missing)}", interval=0.01)
 
+    # --- `ringway up`
+
+    def children(self, program):
+        """Process ids of a program below `ringway up`, the youngest last."""
+        found = []
+        for pid in sorted(self.up.tree()[1:]):
+            try:
+                if os.path.basename(os.readlink(f"/proc/{pid}/exe")).split(".")[0].split(" ")[0] == program:
+                    found.append(pid)
+            except OSError:
+                pass
+        return found
+
+    def child(self, program):
+        """The youngest of them, 0 while there is none."""
+        return ([0] + self.children(program))[-1]
+
     # --- what the dataplane says
 
     def states(self):
