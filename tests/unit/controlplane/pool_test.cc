@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <random>
 #include <set>
 
 namespace ringway::cp {
@@ -425,6 +426,49 @@ TEST_F(PoolTest, AnOutdatedClaimDoesNotHoldAPoolOpen) {
   fresh.port = old.port;
   Look({old, fresh});
   EXPECT_EQ(States(), "dD");
+}
+
+// Whatever is thrown at a pool: sorted, no more than the share out by Ringway's own word, nobody held longer than the hold, and
+// when all is well again everybody is back after the longest wait.
+TEST_F(PoolTest, HoldsItsRulesInAnyWeather) {
+  std::mt19937 random(7);
+  const auto chance = [&random](int percent) { return static_cast<int>(random() % 100) < percent; };
+  for (int step = 0; step < 5000; ++step) {
+    std::vector<Instance> instances;
+    const int bad = chance(20) ? 90 : 15;  // sometimes everything breaks at once
+    for (const char* id : {"a", "b", "c", "d", "e", "f"}) {
+      if (chance(bad / 2)) continue;
+      Instance one = Make(id, chance(bad) ? InstanceHealth::kCritical : chance(5) ? InstanceHealth::kMaintenance : InstanceHealth::kPassing, chance(2) ? 2 : 1);
+      one.draining = chance(5);
+      if (chance(5)) one.port = 1000 + 'a';
+      instances.push_back(one);
+      if (chance(bad)) {
+        failing_[id] = {1, "refused"};
+      } else {
+        failing_.erase(id);
+      }
+      if (chance(10)) ejected_ = {{id, 1}};
+      if (chance(10)) left_ = {id};
+    }
+    now_ += milliseconds(random() % 5000);
+    Look(instances);
+    size_t in_pool = 0;
+    size_t by_ringway = 0;
+    for (size_t i = 0; i < endpoints_.size(); ++i) {
+      ASSERT_TRUE(i == 0 || endpoints_[i - 1].id < endpoints_[i].id);
+      const std::string& reason = endpoints_[i].reason;
+      if (endpoints_[i].state != kDraining && reason.find("registered the same address") == std::string::npos) ++in_pool;
+      if (endpoints_[i].state == kDown && (reason.starts_with("active check failed") || reason.starts_with("flapping"))) ++by_ringway;
+    }
+    ASSERT_LE(by_ringway, in_pool / 2) << "step " << step;
+    ASSERT_TRUE(pool_.held() == 0 || now_ < pool_.held_until()) << "step " << step;
+    ASSERT_TRUE(pool_.next_look() > now_) << "step " << step;
+  }
+  failing_.clear();
+  ejected_.clear();
+  Look(Four());
+  After(rules_.flap_hold_max);
+  EXPECT_EQ(States(), "rrrr");
 }
 
 TEST(InstanceOf, IsTheReverseOfWhatAPoolWrites) {
