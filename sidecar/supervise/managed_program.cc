@@ -37,11 +37,20 @@ void Close(const Stream& stream) {
   if (stream.opened) close(stream.fd);
 }
 
+// When the sidecar is killed nobody is left to look what the program has become: its name at the start decides.
+int DeathSignalOf(const Program& program) {
+  if (program.stop_signal != 0) return program.stop_signal;
+  const std::string& path = program.argv.front();
+  const int graceful = GracefulSignalOf(path.substr(path.rfind('/') + 1));
+  return graceful != 0 ? graceful : SIGTERM;
+}
+
 absl::StatusOr<pid_t> SpawnProgram(const Program& program, const std::vector<std::string>& environment) {
   SpawnRequest request;
   request.argv = program.argv;
   request.environment = environment;
   request.directory = program.directory;
+  request.death_signal = DeathSignalOf(program);
   if (!program.user.empty()) {
     absl::StatusOr<Credentials> who = FindUser(program.user);
     if (!who.ok()) return who.status();

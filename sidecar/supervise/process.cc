@@ -77,8 +77,8 @@ void ResetSignals() {
   syscall(SYS_close_range, 3u, ~0u, CLOSE_RANGE_CLOEXEC);
   if (!plan.request->directory.empty() && chdir(plan.request->directory.c_str()) != 0) Report(plan, "chdir");
   if (plan.request->credentials) DropTo(plan, *plan.request->credentials);
-  // After setuid, which clears it. SIGTERM, not SIGKILL: servers take their own workers down with them.
-  prctl(PR_SET_PDEATHSIG, SIGTERM);
+  // After setuid, which clears it. Not SIGKILL: servers take their own workers down with them.
+  prctl(PR_SET_PDEATHSIG, plan.request->death_signal);
   if (getppid() != plan.parent) _exit(127);
   ResetSignals();
   execve(plan.path, plan.argv, plan.envp);

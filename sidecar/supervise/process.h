@@ -24,6 +24,7 @@ struct SpawnRequest {
   std::vector<std::string> environment;  // the whole of it, KEY=VALUE
   std::string directory;
   std::optional<Credentials> credentials;
+  int death_signal = 15;  // what the kernel sends it when the sidecar is killed; SIGTERM
   int stdin_fd = 0;  // what the process gets as 0, 1 and 2; the caller keeps and closes its own
   int stdout_fd = 1;
   int stderr_fd = 2;

@@ -20,6 +20,12 @@ class ApacheCase(Case):
         self.addCleanup(consul.close)
         return consul
 
+    def busy(self, apache):
+        """True when some worker holds an established connection."""
+        with open("/proc/net/tcp") as table:
+            wanted = f":{apache.port:04X}"
+            return any(line.split()[1].endswith(wanted) and line.split()[3] == "01" for line in table.readlines()[1:])
+
 
 class WithConsul(ApacheCase):
     def test_the_classic_demos_files_work_unchanged(self):
@@ -54,14 +60,20 @@ class WithConsul(ApacheCase):
         connection.close()
         wait_until(lambda: consul.passing("web"), "the instance is back")
 
-    def test_a_killed_sidecar_turns_critical_by_its_lease(self):
+    def test_a_killed_sidecar_turns_critical_by_its_ttl_and_apache_ends_what_it_has(self):
         consul, apache = self.consul(), self.apache()
         sidecar = self.sidecar("--service", "web", "--port", str(apache.port), "--ttl", "1s", "--catalog", consul.url,
                                command=apache.command())
         wait_until(lambda: consul.passing("web"), "the instance passes")
         master = wait_until(apache.master, "Apache's pid")
+        answer = []
+        request = threading.Thread(target=lambda: answer.append(apache.get("/slow.php")))
+        request.start()
+        wait_until(lambda: self.busy(apache), "a request in flight")
         sidecar.process.kill()
-        wait_until(lambda: not consul.passing("web"), "the lease ended")
+        request.join(20)
+        self.assertEqual(answer, [(200, "slow but whole")])
+        wait_until(lambda: not consul.passing("web"), "its TTL ended")
         wait_until(lambda: not alive(master), "Apache went with the sidecar")
         self.assertEqual(len(consul.instances("web")), 1)
 
@@ -87,12 +99,6 @@ class WithScriptedCatalog(ApacheCase):
         request.join()
         self.assertEqual(answer, [(200, "slow but whole")])
         self.assertEqual(catalog.count("/v1/agent/service/deregister/"), 1)
-
-    def busy(self, apache):
-        """True when some worker holds an established connection."""
-        with open("/proc/net/tcp") as table:
-            wanted = f":{apache.port:04X}"
-            return any(line.split()[1].endswith(wanted) and line.split()[3] == "01" for line in table.readlines()[1:])
 
     def test_winch_as_stopsignal_of_php_images_drains_first(self):
         apache, catalog, sidecar = self.start()
