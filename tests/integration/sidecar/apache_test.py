@@ -20,12 +20,6 @@ class ApacheCase(Case):
         self.addCleanup(consul.close)
         return consul
 
-    def busy(self, apache):
-        """True when some worker holds an established connection."""
-        with open("/proc/net/tcp") as table:
-            wanted = f":{apache.port:04X}"
-            return any(line.split()[1].endswith(wanted) and line.split()[3] == "01" for line in table.readlines()[1:])
-
 
 class WithConsul(ApacheCase):
     def test_the_classic_demos_files_work_unchanged(self):
@@ -69,7 +63,7 @@ class WithConsul(ApacheCase):
         answer = []
         request = threading.Thread(target=lambda: answer.append(apache.get("/slow.php")))
         request.start()
-        wait_until(lambda: self.busy(apache), "a request in flight")
+        wait_until(apache.busy, "a request in flight")
         sidecar.process.kill()
         request.join(20)
         self.assertEqual(answer, [(200, "slow but whole")])
@@ -93,7 +87,7 @@ class WithScriptedCatalog(ApacheCase):
         answer = []
         request = threading.Thread(target=lambda: answer.append(apache.get("/slow.php")))
         request.start()
-        wait_until(lambda: self.busy(apache), "the request has reached Apache")
+        wait_until(apache.busy, "the request has reached Apache")
         sidecar.send(signal.SIGTERM)
         self.assertEqual(sidecar.wait(), 0)
         request.join()

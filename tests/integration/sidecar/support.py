@@ -215,7 +215,7 @@ class Apache:
         with open(os.path.join(pages, "index.php"), "w") as page:
             page.write("<?php echo 'hello from ' . getmypid();")
         with open(os.path.join(pages, "slow.php"), "w") as page:
-            page.write("<?php usleep(1500000); echo 'slow but whole';")
+            page.write("<?php touch('/dev/shm/slow-' . $_SERVER['SERVER_PORT']); usleep(1500000); echo 'slow but whole';")
         self.conf = os.path.join(self.root, "apache2.conf")
         self.pid_file = os.path.join(self.root, "apache2.pid")
         with open(self.conf, "w") as conf:
@@ -290,6 +290,10 @@ command=/usr/bin/consul agent -config-dir={config_dir} -data-dir={self.root}/con
         connection.close()
         return response.status, body
 
+    def busy(self):
+        """Has slow.php begun? A file says so, where Apache's own user may write."""
+        return os.path.exists(f"/dev/shm/slow-{self.port}")
+
     def answers(self):
         try:
             return self.get()[0] == 200
@@ -298,6 +302,8 @@ command=/usr/bin/consul agent -config-dir={config_dir} -data-dir={self.root}/con
 
     def close(self):
         shutil.rmtree(self.root, ignore_errors=True)
+        if self.busy():
+            os.unlink(f"/dev/shm/slow-{self.port}")
 
 
 class Case(unittest.TestCase):
