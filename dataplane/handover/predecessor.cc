@@ -64,7 +64,7 @@ struct Predecessor::Link {
 Predecessor::Predecessor(asio::io_context& io, std::string path, Hooks hooks, std::chrono::milliseconds timeout)
     : io_(io), path_(std::move(path)), hooks_(std::move(hooks)), timeout_(timeout), listener_(io) {}
 
-Predecessor::~Predecessor() { Close(); }
+Predecessor::~Predecessor() { Stop(); }
 
 absl::StatusOr<std::unique_ptr<Predecessor>> Predecessor::Listen(asio::io_context& io, const std::string& path, Hooks hooks,
                                                                  std::chrono::milliseconds timeout) {
@@ -98,7 +98,7 @@ absl::Status Predecessor::Open() {
   return absl::OkStatus();
 }
 
-void Predecessor::Close() {
+void Predecessor::Stop() {
   if (!listener_.is_open()) return;
   boost::system::error_code ignored;
   listener_.close(ignored);
@@ -157,7 +157,7 @@ asio::awaitable<void> Predecessor::Serve(LinkPtr link) {
   if (const absl::Status told = SendRecord(link->stream.native_handle(), Encode(Left{})); !told.ok()) {
     spdlog::error("handover: process {} has gone after it was ready: {}", take->pid, std::string(told.message()));
   }
-  Close();
+  Stop();
 }
 
 asio::awaitable<absl::StatusOr<Take>> Predecessor::Greet(LinkPtr link) {

@@ -46,8 +46,10 @@ class Predecessor {
   // Takes the path, whoever had it before.
   static absl::StatusOr<std::unique_ptr<Predecessor>> Listen(boost::asio::io_context& io, const std::string& path, Hooks hooks,
                                                              std::chrono::milliseconds timeout = kTimeout);
-  // Removes the path if it is still this one's.
+  // On the io_context's thread, when it runs no more.
   ~Predecessor();
+  // Takes no more successors, and removes the path if it is still this one's. One that is under way gets its answer.
+  void Stop();
 
  private:
   struct Link;
@@ -55,7 +57,6 @@ class Predecessor {
 
   Predecessor(boost::asio::io_context& io, std::string path, Hooks hooks, std::chrono::milliseconds timeout);
   absl::Status Open();
-  void Close();
   boost::asio::awaitable<void> AcceptLoop();
   boost::asio::awaitable<void> Serve(LinkPtr link);
   boost::asio::awaitable<absl::StatusOr<Take>> Greet(LinkPtr link);

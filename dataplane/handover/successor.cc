@@ -6,9 +6,11 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <optional>
+#include <thread>
 
 #include "absl/strings/str_cat.h"
 #include "dataplane/handover/wire.h"
@@ -20,6 +22,9 @@ using Clock = std::chrono::steady_clock;
 using Deadline = std::optional<Clock::time_point>;
 using std::chrono::duration_cast;
 using std::chrono::milliseconds;
+
+constexpr milliseconds kAbsent{1000};
+constexpr milliseconds kAbsentPoll{20};
 
 absl::StatusOr<UniqueFd> Connect(const std::string& path) {
   sockaddr_un address{};
@@ -89,9 +94,15 @@ absl::Status HearSockets(Inheritance& got, Deadline deadline) {
 }  // namespace
 
 absl::StatusOr<Inheritance> TakeOver(const std::string& socket_path, milliseconds timeout) {
-  absl::StatusOr<UniqueFd> channel = Connect(socket_path);
-  if (!channel.ok()) return channel.status();
   const Deadline deadline = Clock::now() + timeout;
+  // One that has itself only just taken over listens there a moment later.
+  const Clock::time_point absent = Clock::now() + std::min(timeout, kAbsent);
+  absl::StatusOr<UniqueFd> channel = Connect(socket_path);
+  while (absl::IsNotFound(channel.status()) && Clock::now() < absent) {
+    std::this_thread::sleep_for(kAbsentPoll);
+    channel = Connect(socket_path);
+  }
+  if (!channel.ok()) return channel.status();
   Inheritance got;
   got.channel = *std::move(channel);
   Take take;

@@ -7,6 +7,7 @@
 #include <boost/asio/steady_timer.hpp>
 #include <csignal>
 #include <exception>
+#include <filesystem>
 
 #include "common/log/log.h"
 #include "dataplane/program/exit_codes.h"
@@ -34,6 +35,7 @@ int Dataplane::Run() {
   if (const auto code = StartWorkers()) return *code;
   WireColdSide();
   if (const auto code = BecomeSuccessor()) return *code;
+  if (!first_) status_.Say("waiting");
   Spawn(WaitForSignal());
   Spawn(Begin());
   Spawn(Tick());
@@ -71,7 +73,7 @@ void Dataplane::WireColdSide() {
   applier_->OnApplied([this](const Applier::Snapshot& snapshot) {
     stats_->Configure(snapshot->stats);
     TellSessionsMax(snapshot->sessions_max);
-    if (!std::exchange(served_, true)) Spawn(TellServing());
+    if (!std::exchange(served_, true) && handover_tried_) Spawn(TellServing());
   });
 }
 
@@ -104,6 +106,8 @@ asio::awaitable<void> Dataplane::Begin() {
   }
   builder_->DropInherited();
   OpenHandover();
+  handover_tried_ = true;
+  if (served_) Spawn(TellServing());  // and no sooner: the next upgrade may begin at once
   if (feed_ != nullptr) co_await feed_->Run();
 }
 
@@ -138,6 +142,10 @@ void Dataplane::OpenHandover() {
   hooks.estate = [this] { return EstateNow(); };
   hooks.hold = [this](bool hold) { builder_->HoldListeners(hold); };
   hooks.leave = [this] { return Leave(); };
+  std::error_code ignored;  // Listen says what is wrong
+  if (std::filesystem::create_directories(options_.run_dir, ignored)) {
+    std::filesystem::permissions(options_.run_dir, std::filesystem::perms(0750), ignored);
+  }
   auto listening = Predecessor::Listen(io_, options_.run_dir + "/handover.sock", std::move(hooks));
   if (listening.ok()) handover_ = *std::move(listening);
   else spdlog::warn("no upgrade without a reset: {}", std::string(listening.status().message()));

@@ -72,6 +72,7 @@ class Dataplane {
   StatusPipe status_;
   int exit_code_ = 0;
   bool served_ = false;    // a snapshot has been taken
+  bool handover_tried_ = false;
   bool stopping_ = false;
   uint32_t sessions_max_ = 0;  // of the config, as last told; zero: from the limit of open files
   std::optional<Inheritance> inheritance_;

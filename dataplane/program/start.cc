@@ -70,7 +70,6 @@ std::optional<int> Dataplane::LoadSnapshot() {
   } else if (!absl::IsNotFound(stored.status())) {
     spdlog::error("kept snapshot: {}; going on without", std::string(stored.status().message()));
   }
-  if (!first_) status_.Say("waiting");
   return std::nullopt;
 }
 

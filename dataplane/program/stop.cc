@@ -36,7 +36,7 @@ asio::awaitable<void> Dataplane::WaitForSignal() {
   auto [error, number] = co_await signals.async_wait(kNoThrow);
   if (error) co_return;
   spdlog::info("{}: stopping, requests in flight may end", number == SIGTERM ? "SIGTERM" : "SIGINT");
-  handover_.reset();
+  if (handover_ != nullptr) handover_->Stop();
   Spawn(StopWorkers(ShutdownTimeout()));
   auto [second_error, second] = co_await signals.async_wait(kNoThrow);
   if (second_error) co_return;

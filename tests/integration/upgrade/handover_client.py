@@ -1,15 +1,26 @@
 """The handover's protocol as another release would speak it: a successor made of a socket (dataplane/handover/messages.h)."""
 import array
 import json
+import os
 import socket
+import time
 
 
 class Successor:
     def __init__(self, run_dir):
         self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self.socket.settimeout(20)
-        self.socket.connect(run_dir + "/handover.sock")
+        self._connect(run_dir + "/handover.sock")
         self.files = []
+
+    def _connect(self, path):
+        """A dataplane listens there a moment after its listeners do."""
+        for _ in range(400):
+            try:
+                return self.socket.connect(path)
+            except (FileNotFoundError, ConnectionRefusedError):
+                time.sleep(0.02)
+        raise AssertionError("nobody listens on " + path)
 
     def say(self, **message):
         self.socket.send(json.dumps(message).encode())
@@ -37,7 +48,6 @@ class Successor:
         return offer, names
 
     def close(self):
-        import os
         for file in self.files:
             os.close(file)
         self.files = []

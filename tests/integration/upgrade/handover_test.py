@@ -30,6 +30,7 @@ class Handover(unittest.TestCase):
 
     def start(self, workers=1, **options):
         self.proxy = Proxy([self.endpoint], **options)
+        rw.wait_until(lambda: os.path.exists(self.proxy.dir.name + "/handover.sock"), 10, "the handover's socket")
         self.snapshot = os.path.join(self.proxy.dir.name, "snapshot.json")
         if workers != 1:
             self.succeed(workers)

@@ -114,7 +114,7 @@ TEST_F(HandoverTest, OneAfterTheOtherMayTry) {
 
 TEST_F(HandoverTest, NobodyThereIsNotFound) {
   Stop();
-  EXPECT_TRUE(absl::IsNotFound(TakeOver(Path(), kPatience).status()));
+  EXPECT_TRUE(absl::IsNotFound(TakeOver(Path(), std::chrono::milliseconds(30)).status()));
   EXPECT_FALSE(std::filesystem::exists(Path()));
 }
 
