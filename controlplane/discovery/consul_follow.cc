@@ -74,6 +74,7 @@ void ConsulFollow::OnFollowed(const std::string& service) {
   // What was in its way may be gone for the others too: they need not wait to the end of their back-off.
   if (was_failing) {
     for (const auto& [name, why] : failing_) watches_.at(name)->Restart(Milliseconds(0));
+    if (failing_.empty()) link_->Stay();
   }
   Judge();
 }

@@ -50,6 +50,7 @@ class ConsulLink : public std::enable_shared_from_this<ConsulLink> {
 
   // The address in use answers probes, but not what matters: another one is taken if it answers. Not more than once in a while.
   void TryAnother();
+  void Stay() { want_another_ = false; }  // it is well again
   // Consul refused the token: a token file is read again, not more than once a second. What was wrong with it, or nothing.
   void OnForbidden();
   const std::string& token_problem() const { return token_problem_; }

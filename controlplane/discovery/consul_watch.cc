@@ -140,7 +140,7 @@ asio::awaitable<void> ConsulWatch::Sleep(Milliseconds time) {
 void ConsulWatch::Failed(const absl::Status& status) {
   channel_.reset();
   index_.Restart();
-  if (++failures_ == kFailuresToMove && !absl::IsPermissionDenied(status)) link_->TryAnother();
+  if (++failures_ >= kFailuresToMove && !absl::IsPermissionDenied(status)) link_->TryAnother();
   if (hooks_.failed) hooks_.failed(FirstLine(std::string_view(status.message().data(), status.message().size())));
 }
 

@@ -130,6 +130,15 @@ class Faults(support.Case):
         self.wait_ready(self.a, self.b)
         self.cp.wait_ok()
 
+    def test_an_address_that_fails_behind_its_sign_of_life_is_left_for_another(self):
+        cp = self.keep(support.ControlPlane(self.folder("second"), [self.proxy.url, self.server.url], services=(self.service,)))
+        cp.wait_ready([self.a], self.service)
+        self.proxy.set_and_cut("500", HEALTH)
+        wait_until(lambda: cp.catalog()["in_use"] == self.server.url, "the other address is used")
+        cp.wait_ok()
+        self.server.register(self.service, self.b, port=2)
+        cp.wait_ready([self.a, self.b], self.service)
+
     def test_server_stopped_by_a_signal(self):
         self.server.send(signal.SIGSTOP)
         try:
