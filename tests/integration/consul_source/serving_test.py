@@ -1,7 +1,9 @@
 """A real Consul, control plane and dataplane with traffic: what clients see while the catalog or the control plane is away; how an
 instance maps; drains; another control plane's embedded catalog in the place of Consul."""
+import base64
 import os
 import threading
+import urllib.request
 
 import support
 from support import get, wait_until
@@ -72,6 +74,36 @@ class Serving(support.Case):
         wait_until(lambda: "two" in traffic.seen, "the new instance gets requests")
         traffic.stop()
         self.assertEqual(traffic.wrong, [])
+
+    def metric(self, cp, name):
+        request = urllib.request.Request(f"http://127.0.0.1:{cp.stats_port}/metrics", headers={"Authorization": "Basic " + base64.b64encode(b"u:p").decode()})
+        with urllib.request.urlopen(request, timeout=20) as answer:
+            lines = answer.read().decode().splitlines()
+        return next(float(line.rsplit(" ", 1)[1]) for line in lines if line.startswith(name))
+
+    def test_the_age_of_what_is_known_is_a_metric(self):
+        self.register("one")
+        cp = self.serve()
+        wait_until(lambda: self.metric(cp, "ringway_catalog_age_seconds") < 2, "a young catalog")
+        self.server.kill()
+        wait_until(lambda: self.metric(cp, "ringway_catalog_age_seconds") > 4, "an age that grows")
+        self.server.start()
+        self.server.wait_leader()
+        wait_until(lambda: self.metric(cp, "ringway_catalog_age_seconds") < 2, "a young catalog again")
+
+    def test_more_services_than_an_agent_allows_connections_take_turns(self):
+        names = [f"s{i:03d}" for i in range(230)]
+        for name in names:
+            self.server.register(name, f"{name}-1", port=1)
+        cp = self.plane(self.server.url, services=tuple(names))
+        wait_until(lambda: all(len(service["endpoints"]) == 1 for service in cp.status()["services"]), "every service is known")
+        cp.wait_ok()
+        sockets = [os.readlink(f"/proc/{cp.process.pid}/fd/{fd}") for fd in os.listdir(f"/proc/{cp.process.pid}/fd")]
+        self.assertLess(sum(link.startswith("socket:") for link in sockets), 200)
+        self.assertEqual(cp.log().count("take turns"), 1)
+        for name in (names[0], names[-1]):
+            self.server.register(name, f"{name}-2", port=2)
+            cp.wait_ready([f"{name}-1", f"{name}-2"], name)
 
     def test_control_plane_restarted_while_consul_is_down_changes_nothing(self):
         self.register("one")
