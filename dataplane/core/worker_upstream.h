@@ -139,6 +139,7 @@ void Worker<IoType>::OnConnected(uint32_t slot, const Completion& c) {
   if (c.result < 0) {
     const Verdict verdict = Judge(c.result);
     if (verdict == Verdict::kUnexpected) counters_.worker.unexpected_total.Add();
+    if (verdict != Verdict::kLimit && e.refused < kRefusedMax) ++e.refused;
     return FailExchange(e, verdict == Verdict::kLimit ? Failure::kLocal : Failure::kConnect);
   }
   u.state = UpstreamState::kBound;
@@ -262,7 +263,7 @@ void Worker<IoType>::ReleaseRequest(Exchange& e) {
 template <Io IoType>
 bool Worker<IoType>::MayRetry(const Exchange& e) const {
   if (!e.replayable && !SessionOf(e).tcp) return false;
-  if (e.response_seen || e.attempts > Settings(e).retries_max + (e.fresh_only ? 1u : 0u)) return false;
+  if (e.response_seen || e.attempts > Settings(e).retries_max + e.refused + (e.fresh_only ? 1u : 0u)) return false;
   // RFC 9110 section 9.2.2: what is not idempotent is sent again only when nothing of it had been sent.
   return !e.sent_any || e.head.method_idempotent;
 }

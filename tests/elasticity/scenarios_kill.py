@@ -1,11 +1,12 @@
 """Endpoints that end without a word, freeze, or leave with requests in flight."""
+import signal
 import time
 
 import paths  # noqa: F401  adds tests/support
 import ringway_client as rw
-from judge import EXPECT_KILL, Allowed, lost_in_flight
+from judge import EXPECT_KILL, KILL_SECONDS, Allowed, lost_in_flight
 from network import Namespace
-from processes import alive
+from processes import alive, send
 from table import Outcome, Scenario, named
 
 def kill(run, how, name):
@@ -37,6 +38,25 @@ def kill(run, how, name):
 def kill_all(run):
     """kill -9 of one of three: sidecar and Apache together."""
     return kill(run, "kill_all", "kill-both")
+
+
+def kill_many(run):
+    """kill -9 of four of five at once: more than a request may be tried on (retries_max 2)."""
+    with run.world("kill-many") as world:
+        endpoints = world.start(5)
+        load = world.load(rate=300)
+        time.sleep(0.7)
+        pids = [pid for victim in endpoints[:4] for pid in victim.sidecar.tree()]
+        begin = time.time()
+        send(pids, signal.SIGKILL)
+        rw.wait_until(lambda: not any(alive(pid) for pid in pids), 10, "the killed processes to be gone", interval=0.005)
+        end = time.time()
+        gone = world.wait_out(endpoints[0]) - begin
+        time.sleep(1.5)
+        thrice = Allowed("502: sent to three endpoints in a row that died with it (retries_max 2)",
+                         lambda r: r.what == "502" and not r.post and r.in_flight(begin, end + KILL_SECONDS), at_most=6)
+        requests, problems = world.finish(load, [*lost_in_flight(None, begin, end), thrice])
+        return Outcome(requests, problems, "in flight there: 502 to POSTs, and to GETs that three of them took along; else 0", f"the first is out of rotation after {gone * 1e3:.0f} ms")
 
 
 def kill_apache(run):
@@ -153,7 +173,7 @@ def drain_by_hand(run):
 
 
 ALL = [
-    Scenario("kill-both", kill_all), Scenario("kill-apache", kill_apache), Scenario("kill-sidecar", kill_sidecar),
+    Scenario("kill-both", kill_all), Scenario("kill-many", kill_many), Scenario("kill-apache", kill_apache), Scenario("kill-sidecar", kill_sidecar),
     Scenario("kill-network", kill_with_its_network, needs=named("root")),
     Scenario("freeze", freeze), Scenario("drain-slow", drain_with_slow_requests), Scenario("drain-hand", drain_by_hand),
 ]
