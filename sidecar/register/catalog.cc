@@ -17,6 +17,7 @@ namespace json = boost::json;
 
 // How much later than `wait` the answer to a drain may come.
 constexpr std::chrono::milliseconds kDrainSlack{5000};
+constexpr char kDrainReason[] = "ringway-sidecar: stopping";
 
 std::string Escaped(std::string_view text) {
   static constexpr char kHex[] = "0123456789ABCDEF";
@@ -45,6 +46,22 @@ bool SaysUnknown(const http::ClientResponse& response) {
                                     response.body.find("Unknown check") != std::string::npos);
 }
 
+bool InOwnMaintenance(const http::ClientResponse& health, const std::string& check_id) {
+  boost::system::error_code error;
+  const json::value root = json::parse(health.body, error);
+  const json::object* object = error ? nullptr : root.if_object();
+  const json::value* checks = object == nullptr ? nullptr : object->if_contains("Checks");
+  if (checks == nullptr || !checks->is_array()) return false;
+  for (const json::value& check : checks->get_array()) {
+    const json::object* fields = check.if_object();
+    if (fields == nullptr) continue;
+    const json::value* id = fields->if_contains("CheckID");
+    const json::value* notes = fields->if_contains("Notes");
+    if (id != nullptr && notes != nullptr && *id == json::value(check_id) && *notes == json::value(kDrainReason)) return true;
+  }
+  return false;
+}
+
 absl::StatusOr<Catalog::Drained> ParseDrained(const http::ClientResponse& response) {
   boost::system::error_code error;
   const json::value root = json::parse(response.body, error);
@@ -65,11 +82,11 @@ absl::StatusOr<Catalog::Drained> ParseDrained(const http::ClientResponse& respon
 
 }  // namespace
 
-asio::awaitable<absl::StatusOr<http::ClientResponse>> Catalog::Put(std::string target, std::string body,
-                                                                   std::string token,
-                                                                   std::chrono::milliseconds timeout) {
+asio::awaitable<absl::StatusOr<http::ClientResponse>> Catalog::Send(std::string method, std::string target,
+                                                                    std::string body, std::string token,
+                                                                    std::chrono::milliseconds timeout) {
   http::ClientRequest request;
-  request.method = "PUT";
+  request.method = std::move(method);
   request.target = std::move(target);
   request.body = std::move(body);
   request.timeout = timeout;
@@ -82,8 +99,9 @@ asio::awaitable<absl::StatusOr<http::ClientResponse>> Catalog::Put(std::string t
 asio::awaitable<absl::Status> Catalog::PutPlain(std::string target, std::string body, std::string token,
                                                 std::chrono::milliseconds timeout) {
   const std::string what = "PUT " + target;
+  std::string method = "PUT";
   const absl::StatusOr<http::ClientResponse> response =
-      co_await Put(std::move(target), std::move(body), std::move(token), timeout);
+      co_await Send(std::move(method), std::move(target), std::move(body), std::move(token), timeout);
   if (!response.ok()) co_return response.status();
   if (response->status >= 200 && response->status < 300) co_return absl::OkStatus();
   const std::string message = what + ": " + std::to_string(response->status) + " " + FirstLine(response->body);
@@ -113,9 +131,22 @@ asio::awaitable<absl::Status> Catalog::Deregister(std::string service_id, std::s
   co_return co_await PutPlain(std::move(target), std::move(none), std::move(token), timeout_);
 }
 
-asio::awaitable<absl::Status> Catalog::Maintenance(std::string service_id, std::string reason, std::string token) {
-  std::string target = "/v1/agent/service/maintenance/" + Escaped(service_id) + "?enable=true&reason=" + Escaped(reason);
+asio::awaitable<absl::Status> Catalog::StartMaintenance(std::string service_id, std::string token) {
+  std::string target = "/v1/agent/service/maintenance/" + Escaped(service_id) + "?enable=true&reason=" + Escaped(kDrainReason);
   std::string none;
+  co_return co_await PutPlain(std::move(target), std::move(none), std::move(token), timeout_);
+}
+
+asio::awaitable<absl::Status> Catalog::EndOwnMaintenance(std::string service_id, std::string token) {
+  std::string method = "GET";
+  std::string asked = "/v1/agent/health/service/id/" + Escaped(service_id);
+  std::string none;
+  std::string same_token = token;
+  const absl::StatusOr<http::ClientResponse> health =
+      co_await Send(std::move(method), std::move(asked), none, std::move(same_token), timeout_);
+  if (!health.ok()) co_return health.status();
+  if (!InOwnMaintenance(*health, "_service_maintenance:" + service_id)) co_return absl::NotFoundError("none of ours");
+  std::string target = "/v1/agent/service/maintenance/" + Escaped(service_id) + "?enable=false";
   co_return co_await PutPlain(std::move(target), std::move(none), std::move(token), timeout_);
 }
 
@@ -124,8 +155,9 @@ asio::awaitable<absl::StatusOr<Catalog::Drained>> Catalog::Drain(std::string ser
   std::string target = "/v1/ringway/drain/" + Escaped(service_id) + "?wait=" + FormatDuration(wait);
   std::string none;
   const std::chrono::milliseconds timeout = wait + kDrainSlack;
+  std::string method = "PUT";
   const absl::StatusOr<http::ClientResponse> response =
-      co_await Put(std::move(target), std::move(none), std::move(token), timeout);
+      co_await Send(std::move(method), std::move(target), std::move(none), std::move(token), timeout);
   if (!response.ok()) co_return response.status();
   if (response->status == 200) co_return ParseDrained(*response);
   co_return absl::UnimplementedError(std::to_string(response->status) + " " + FirstLine(response->body));

@@ -27,7 +27,10 @@ class Catalog {
   boost::asio::awaitable<absl::Status> UpdateCheck(std::string check_id, CheckResult result, std::string token,
                                                    std::chrono::milliseconds timeout);
   boost::asio::awaitable<absl::Status> Deregister(std::string service_id, std::string token);
-  boost::asio::awaitable<absl::Status> Maintenance(std::string service_id, std::string reason, std::string token);
+  // Maintenance mode is the drain of a catalog that has none; its reason tells it from a person's.
+  boost::asio::awaitable<absl::Status> StartMaintenance(std::string service_id, std::string token);
+  // Ends the one that a former life of this sidecar began, and no other.
+  boost::asio::awaitable<absl::Status> EndOwnMaintenance(std::string service_id, std::string token);
 
   struct Drained {
     bool drained = false;
@@ -49,8 +52,8 @@ class Catalog {
   const http::Url& url() const { return url_; }
 
  private:
-  boost::asio::awaitable<absl::StatusOr<http::ClientResponse>> Put(std::string target, std::string body,
-                                                                   std::string token, std::chrono::milliseconds timeout);
+  boost::asio::awaitable<absl::StatusOr<http::ClientResponse>> Send(std::string method, std::string target, std::string body,
+                                                                    std::string token, std::chrono::milliseconds timeout);
   boost::asio::awaitable<absl::Status> PutPlain(std::string target, std::string body, std::string token,
                                                 std::chrono::milliseconds timeout);
 

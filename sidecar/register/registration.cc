@@ -109,6 +109,15 @@ void Registration::OnLeaseOffered(bool offered) {
                offered ? "holds a lease" : "the catalog has no leases (a Consul): its TTL check tells of a sudden end",
                ttl_.count());
   Notify();
+  if (!offered && !draining_) asio::co_spawn(io_, EndFormerDrain(), asio::detached);
+}
+
+// One that was killed in its drain left a Consul agent in maintenance mode for this id, and the agent keeps that for ever.
+asio::awaitable<void> Registration::EndFormerDrain() {
+  std::string id = service_id_;
+  std::string token = token_;
+  const absl::Status ended = co_await catalog_.EndOwnMaintenance(std::move(id), std::move(token));
+  if (ended.ok()) spdlog::info("service {}: ended the maintenance mode that a former life began", service_.name);
 }
 
 void Registration::OnUnknown() {
@@ -225,9 +234,8 @@ asio::awaitable<absl::StatusOr<Catalog::Drained>> Registration::AskDrain() {
 
 asio::awaitable<void> Registration::DrainByMaintenance() {
   std::string id = service_id_;
-  std::string reason = "stopping";
   std::string token = token_;
-  const absl::Status done = co_await catalog_.Maintenance(std::move(id), std::move(reason), std::move(token));
+  const absl::Status done = co_await catalog_.StartMaintenance(std::move(id), std::move(token));
   if (!done.ok()) {
     spdlog::warn("service {}: no maintenance mode either: {}", service_.name, std::string(done.message()));
     co_return;

@@ -57,6 +57,7 @@ class Registration {
   std::chrono::milliseconds OnFailed(const absl::Status& why);
   void OnLeaseOffered(bool offered);
   void OnUnknown();
+  boost::asio::awaitable<void> EndFormerDrain();
 
   boost::asio::io_context& io_;
   Catalog& catalog_;

@@ -228,7 +228,7 @@ class Stopping(CatalogCase):
         self.assertEqual(sidecar.wait(), 0)
         paths = [path for path, _ in catalog.requests]
         maintenance = [path for path in paths if path.startswith(MAINTENANCE)]
-        self.assertEqual(maintenance, [MAINTENANCE + "web-i1?enable=true&reason=stopping"])
+        self.assertEqual(maintenance, [MAINTENANCE + "web-i1?enable=true&reason=ringway-sidecar%3A%20stopping"])
         self.assertLess(paths.index(maintenance[0]), paths.index(DEREGISTER + "web-i1"))
 
     def test_a_catalog_that_is_away_does_not_hold_the_stop(self):

@@ -303,6 +303,26 @@ class WithoutLeases(LeaseCase):
         sidecar.process.kill()
         wait_until(lambda: not consul.passing("web"), "its TTL ends")
 
+    def test_a_drain_of_a_former_life_in_a_real_consul_ends_and_a_persons_does_not(self):
+        consul = Consul()
+        self.addCleanup(consul.close)
+        first = self.web(consul.url, "i1", "--drain-grace", "1h")
+        wait_until(lambda: consul.passing("web"), "registered")
+        first.send(signal.SIGTERM)
+        wait_until(lambda: not consul.passing("web"), "in maintenance mode")
+        first.process.kill()
+        second = self.web(consul.url, "i1", "--drain-grace", "10ms")
+        wait_until(lambda: consul.passing("web"), "in service again")
+        connection = http.client.HTTPConnection("127.0.0.1", consul.port, timeout=HANG_GUARD_S)
+        connection.request("PUT", "/v1/agent/service/maintenance/web-i1?enable=true&reason=mine")
+        self.assertEqual(connection.getresponse().status, 200)
+        connection.close()
+        second.process.kill()
+        third = self.web(consul.url, "i1", "--drain-grace", "10ms")
+        third.wait_err("its TTL check tells of a sudden end")
+        threading.Event().wait(1)
+        self.assertEqual(consul.passing("web"), [])
+
     def test_whoever_does_not_upgrade_is_told_how(self):
         plane = self.plane()
         self.web(plane.url)
