@@ -115,7 +115,8 @@ enum class Next : uint8_t { kNothing, kRetryOrReply, kReply, kFinish, kDrop };
 enum class WaitFor : uint8_t { kRoom, kEndpoint };
 
 inline constexpr uint8_t kRefusedMax = 16;
-inline constexpr uint32_t kTriedMax = 18;  // config allows 16 retries; one more follows a pooled upstream that died
+// Config allows 16 retries; those that were refused at once do not count, and one more follows a pooled upstream that died.
+inline constexpr uint32_t kTriedMax = 16 + kRefusedMax + 2;
 
 struct Exchange {
   uint32_t generation = 0;  // Slab's
@@ -137,7 +138,7 @@ struct Exchange {
   WaitFor waits_for = WaitFor::kRoom;  // kQueued
   uint8_t tried_count = 0;
   uint8_t attempts = 0;
-  uint8_t refused = 0;  // attempts whose connect was refused at once: they cost nothing and are beyond retries_max, up to kRefusedMax
+  uint8_t refused = 0;  // attempts whose connect was refused at once: beyond retries_max, up to kRefusedMax
   uint16_t reply_status = 0;
   uint16_t text_size = 0;
   uint32_t session = kNoSlot;
