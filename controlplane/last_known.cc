@@ -35,7 +35,7 @@ std::vector<api::Service> LastKnown::Read() const {
 
 void LastKnown::Changed() {
   if (std::exchange(due_, true)) return;
-  timer_.expires_after(kWriteEvery);
+  timer_.expires_at(written_at_ + kWriteEvery);  // at once after a quiet second: a kill soon after must not cost it
   timer_.async_wait([this, alive = std::weak_ptr<bool>(alive_)](boost::system::error_code error) {
     if (!error && !alive.expired()) Write();
   });
@@ -43,6 +43,7 @@ void LastKnown::Changed() {
 
 void LastKnown::Write() {
   due_ = false;
+  written_at_ = std::chrono::steady_clock::now();
   const absl::Status status = WriteKept(file_, api::EncodeMessage(current_()) + "\n", Durability::kWhenever);
   if (status.ok()) {
     failure_told_ = false;

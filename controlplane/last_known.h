@@ -1,10 +1,11 @@
 // The snapshot as it was last published, in DATA_DIR/last_known.json: what a restarted control plane goes on with until its
-// catalog answers, so that its restart never empties a pool. Written at most once a second, and when the control plane ends.
+// catalog answers, so that its restart never empties a pool. Written at once, at most once a second, and when the control plane ends.
 // Control plane's thread.
 #pragma once
 
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/steady_timer.hpp>
+#include <chrono>
 #include <functional>
 #include <memory>
 #include <string>
@@ -32,6 +33,7 @@ class LastKnown {
   const std::function<const api::Snapshot&()> current_;
   boost::asio::steady_timer timer_;
   const std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
+  std::chrono::steady_clock::time_point written_at_{};
   bool due_ = false;
   bool failure_told_ = false;
 };
