@@ -1,6 +1,7 @@
 // See consul_drains.h.
 #include "controlplane/discovery/consul_drains.h"
 
+#include <algorithm>
 #include <boost/json/array.hpp>
 #include <boost/json/object.hpp>
 #include <boost/json/parse.hpp>
@@ -31,7 +32,7 @@ ConsulDrains::ConsulDrains(const std::string& data_dir) : file_(data_dir + "/dra
     const json::value* id = drain->if_contains("id");
     const json::value* generation = drain->if_contains("generation");
     if (service == nullptr || id == nullptr || generation == nullptr || !service->is_string() || !id->is_string() || !generation->is_int64()) continue;
-    drains_[{std::string(service->get_string()), std::string(id->get_string())}] = {static_cast<uint64_t>(generation->get_int64()), Clock::now()};
+    drains_[{std::string(service->get_string()), std::string(id->get_string())}] = {.generation = static_cast<uint64_t>(generation->get_int64())};
   }
 }
 
@@ -43,7 +44,7 @@ bool ConsulDrains::Draining(const std::string& service, const Instance& instance
 bool ConsulDrains::Set(const std::string& service, const Instance& instance, bool draining) {
   if (Draining(service, instance) == draining) return false;
   if (draining) {
-    drains_[{service, instance.id}] = {instance.generation, Clock::now()};
+    drains_[{service, instance.id}] = {.generation = instance.generation};
   } else {
     drains_.erase({service, instance.id});
   }
@@ -51,17 +52,20 @@ bool ConsulDrains::Set(const std::string& service, const Instance& instance, boo
   return true;
 }
 
-void ConsulDrains::OnAnswer(const std::string& service, const std::vector<Instance>& instances) {
+void ConsulDrains::OnAnswer(const std::string& service, const std::vector<Instance>& instances, Clock::time_point now) {
   if (drains_.empty()) return;
   bool ended = false;
   for (auto drain = drains_.lower_bound({service, ""}); drain != drains_.end() && drain->first.first == service;) {
+    Clock::time_point& gone_since = drain->second.gone_since;
     bool other = false;
+    bool here = false;
     for (const Instance& instance : instances) {
       if (instance.id != drain->first.second) continue;
+      here = true;
       other = instance.generation != drain->second.generation;
-      drain->second.seen = Clock::now();
     }
-    const bool over = other || Clock::now() > drain->second.seen + kGoneFor;
+    gone_since = here ? Clock::time_point::max() : std::min(gone_since, now);
+    const bool over = other || (!here && now - gone_since > kGoneFor);
     ended = ended || over;
     drain = over ? drains_.erase(drain) : std::next(drain);
   }

@@ -25,13 +25,13 @@ class ConsulDrains {
   // True when it changed something.
   bool Set(const std::string& service, const Instance& instance, bool draining);
   // The catalog has answered: ends the drains of instances that are gone or others by now.
-  void OnAnswer(const std::string& service, const std::vector<Instance>& instances);
+  void OnAnswer(const std::string& service, const std::vector<Instance>& instances, std::chrono::steady_clock::time_point now);
 
  private:
   using Clock = std::chrono::steady_clock;
   struct Drain {
     uint64_t generation = 0;
-    Clock::time_point seen{};
+    Clock::time_point gone_since = Clock::time_point::max();  // by the answers
   };
   void Write() const;
 

@@ -73,7 +73,7 @@ void ConsulFollow::OnFollowed(const std::string& service) {
   const bool was_failing = failing_.erase(service) > 0;
   // What was in its way may be gone for the others too: they need not wait to the end of their back-off.
   if (was_failing) {
-    for (const auto& [name, why] : failing_) watches_.at(name)->Restart(Milliseconds(0));
+    for (const auto& [name, why] : failing_) watches_.at(name)->Hurry();
     if (failing_.empty()) link_->Stay();
   }
   Judge();

@@ -110,9 +110,10 @@ void ConsulLink::AddTokenTo(http::ClientRequest& request) const {
   if (!token_.empty()) request.headers.emplace_back("X-Consul-Token", token_);
 }
 
-http::ClientRequest ConsulLink::Read(const std::string& path, const std::string& query) const {
+http::ClientRequest ConsulLink::Read(const std::string& path, const std::string& query, Answerer answerer) const {
   http::ClientRequest request;
-  request.target = absl::StrCat(path, config_.stale ? "?stale" : "?", config_.datacenter.empty() ? "" : "&dc=" + PathEscaped(config_.datacenter), query);
+  const bool stale = config_.stale && answerer == Answerer::kAsConfigured;
+  request.target = absl::StrCat(path, stale ? "?stale" : "?", config_.datacenter.empty() ? "" : "&dc=" + PathEscaped(config_.datacenter), query);
   AddTokenTo(request);
   return request;
 }

@@ -39,8 +39,10 @@ class ConsulLink : public std::enable_shared_from_this<ConsulLink> {
   void Stop();
 
   std::unique_ptr<http::Channel> MakeChannel();  // to the address in use
-  // A read with token, datacenter and consistency as configured. `path` is escaped; `query` begins with '&' or is empty.
-  http::ClientRequest Read(const std::string& path, const std::string& query) const;
+  // Who may answer: the leader alone, or any server where the config allows stale reads.
+  enum class Answerer { kLeader, kAsConfigured };
+  // A read with token and datacenter as configured. `path` is escaped; `query` begins with '&' or is empty.
+  http::ClientRequest Read(const std::string& path, const std::string& query, Answerer answerer) const;
   http::ClientRequest Post(const std::string& path, std::string body) const;
 
   bool ok() const { return ok_; }

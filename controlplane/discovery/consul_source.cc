@@ -59,7 +59,7 @@ bool ConsulSource::OnAnswer(const std::string& name, std::vector<Instance> insta
   }
   for (const Instance& now : instances) service.gone.erase(now.id);
   service.instances = std::move(instances);
-  drains_.OnAnswer(name, service.instances);
+  drains_.OnAnswer(name, service.instances, std::chrono::steady_clock::now());
   if (on_change_) on_change_(name);  // from a watch, never inside a call into the source
   return true;
 }

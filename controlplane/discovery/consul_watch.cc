@@ -37,6 +37,7 @@ constexpr Milliseconds kSharedWait{2000};     // of a blocking query while other
 constexpr Milliseconds kRetryFirst{100};
 constexpr Milliseconds kRetryMax{10000};
 constexpr Milliseconds kRetryScoutMax{700};
+constexpr Milliseconds kSeemsToHang{3000};
 constexpr int kFailuresToMove = 3;
 constexpr size_t kNodesAskedMax = 64;
 
@@ -88,8 +89,13 @@ void ConsulWatch::Stop() {
 void ConsulWatch::Restart(Milliseconds spread) {
   restart_ = true;
   spread_ = spread;
+  begun_at_ = Clock::now();
   timer_.cancel();
   if (channel_) channel_->Close();
+}
+
+void ConsulWatch::Hurry() {
+  if (backing_off_ || Clock::now() >= begun_at_ + kSeemsToHang) Restart(Milliseconds(0));
 }
 
 asio::awaitable<void> ConsulWatch::Run([[maybe_unused]] std::shared_ptr<ConsulWatch> self) {
@@ -108,6 +114,7 @@ asio::awaitable<void> ConsulWatch::Run([[maybe_unused]] std::shared_ptr<ConsulWa
       has_turn_ = true;
       if (stopped_ || restart_) continue;
     }
+    begun_at_ = Clock::now();
     const absl::StatusOr<bool> changed = co_await Ask();
     if (turns_->contended()) LetGo();
     if (stopped_ || restart_) continue;
@@ -121,7 +128,10 @@ asio::awaitable<void> ConsulWatch::Run([[maybe_unused]] std::shared_ptr<ConsulWa
       const bool scout = hooks_.scout && hooks_.scout();
       pause = WithJitter(scout ? std::min(backoff_.Next(), kRetryScoutMax) : backoff_.Next(), random_);
     }
-    if (pause.count() > 0) co_await Sleep(pause);
+    if (pause.count() == 0) continue;
+    backing_off_ = !changed.ok();
+    co_await Sleep(pause);
+    backing_off_ = false;
   }
   LetGo();
 }
@@ -201,7 +211,9 @@ asio::awaitable<absl::StatusOr<http::ClientResponse>> ConsulWatch::Query() {
   if (turns_->contended()) wait = std::min(wait, kSharedWait);
   const std::string path = "/v1/health/service/" + PathEscaped(service_);
   const std::string query = blocking ? absl::StrCat("&index=", index_.next(), "&wait=", wait.count(), "ms") : "";
-  http::ClientRequest request = link_->Read(path, query);
+  // A question from the beginning believes whatever comes: a server that has just started may not have caught up, the leader has.
+  const auto answerer = blocking ? ConsulLink::Answerer::kAsConfigured : ConsulLink::Answerer::kLeader;
+  http::ClientRequest request = link_->Read(path, query, answerer);
   request.timeout = blocking ? wait + wait / 16 + kSlack : kPlainTimeout;
   request.idle_timeout = kIdleTimeout;
   request.resend = !blocking;

@@ -40,6 +40,9 @@ class ConsulWatch : public std::enable_shared_from_this<ConsulWatch> {
   void Stop();
   // Gives up what is under way and asks anew, from the beginning, within `spread` from now.
   void Restart(std::chrono::milliseconds spread);
+  // Another watch, which failed too, is answered again: ends the wait after a failure, and a question that seems to hang. One
+  // that was asked lately is left to its answer: many that come back would otherwise cut one another off again and again.
+  void Hurry();
 
  private:
   boost::asio::awaitable<void> Run(std::shared_ptr<ConsulWatch> self);
@@ -70,6 +73,8 @@ class ConsulWatch : public std::enable_shared_from_this<ConsulWatch> {
   bool ever_answered_ = false;
   bool doubt_empty_ = true;  // an answer without instances is asked for once more before it is believed
   std::chrono::steady_clock::time_point resync_at_{};
+  std::chrono::steady_clock::time_point begun_at_{};  // the last question, or restart
+  bool backing_off_ = false;                          // waits after a failure
   std::minstd_rand random_;
 };
 

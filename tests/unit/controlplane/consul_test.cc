@@ -170,9 +170,25 @@ TEST(ConsulDrains, EndWithTheInstanceAndNotWithOneAnswerThatLacksIt) {
   TempDir dir;
   ConsulDrains drains(dir.path());
   drains.Set("web", Known("n/1", 5), true);
-  drains.OnAnswer("web", {});
+  const auto now = std::chrono::steady_clock::now();
+  drains.OnAnswer("web", {}, now);
   EXPECT_TRUE(drains.Draining("web", Known("n/1", 5)));
-  drains.OnAnswer("web", {Known("n/1", 6)});
+  drains.OnAnswer("web", {Known("n/1", 6)}, now);
+  EXPECT_FALSE(drains.Draining("web", Known("n/1", 5)));
+}
+
+TEST(ConsulDrains, EndWithAnAbsenceThatLastsAndNotWithOneAfterALongCalm) {
+  TempDir dir;
+  ConsulDrains drains(dir.path());
+  drains.Set("web", Known("n/1", 5), true);
+  const auto later = std::chrono::steady_clock::now() + 24h;  // nothing has changed meanwhile
+  drains.OnAnswer("web", {}, later);
+  drains.OnAnswer("web", {Known("n/1", 5)}, later + 1s);
+  EXPECT_TRUE(drains.Draining("web", Known("n/1", 5)));
+  drains.OnAnswer("web", {}, later + 1h);
+  drains.OnAnswer("web", {Known("n/2", 7)}, later + 1h + ConsulDrains::kGoneFor);
+  EXPECT_TRUE(drains.Draining("web", Known("n/1", 5)));
+  drains.OnAnswer("web", {}, later + 1h + ConsulDrains::kGoneFor + 1s);
   EXPECT_FALSE(drains.Draining("web", Known("n/1", 5)));
 }
 
