@@ -104,7 +104,7 @@ void Supervisor::RetireData() {
 
 // The dataplane outlives it. It is started again as soon as it has stopped; the upgrade ends with its start.
 void Supervisor::RestartControl() {
-  if (control_restarts_) return;
+  if (control_restarts_ || stopping_) return;
   if (!control_.running()) {
     control_.start_at = Clock::now();
     return;

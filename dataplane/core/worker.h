@@ -139,7 +139,7 @@ class Worker {
   void ChooseEndpoint(Exchange& e);
   Choice Choose(const Exchange& e) {
     const Choice choice = balancer_.Choose(e.service, e.tried.data(), e.tried_count, io_.NowUs());
-    return choice.endpoint == nullptr && e.pooled_died ? ChooseAgain(e, choice.full) : choice;
+    return choice.endpoint == nullptr && e.pooled_died && e.tried_count > 0 ? ChooseAgain(e, choice.full) : choice;
   }
   Choice ChooseAgain(const Exchange& e, bool full);
   void BindChosen(Exchange& e, const EndpointEntry& endpoint);
@@ -249,6 +249,7 @@ class Worker {
   static constexpr uint32_t kLingerBytesMax = 256 << 10;
   static constexpr uint32_t kReplyTimeoutMs = 10000;
   static constexpr uint32_t kAcceptPauseUs = 100000;   // after an accept error
+  static constexpr uint32_t kRefusedAtOnceUs = 100000;  // a later one has cost its client time (no route: seconds)
   static constexpr uint32_t kBuffersReserve = 64;      // fewer free ones: requests are not kept for a retry
   static constexpr uint32_t kBuffersReserveWaiting = 128;  // fewer free ones: no further request waits
   static constexpr uint32_t kRecheckMs = 200;          // while requests wait for room

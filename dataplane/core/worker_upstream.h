@@ -11,7 +11,11 @@ namespace ringway::dp {
 // Those who wait for room are not overtaken by one who has just come.
 template <Io IoType>
 void Worker<IoType>::ChooseEndpoint(Exchange& e) {
-  if (waiting_room_ != 0 && e.attempts == 0 && waits_[e.service].room.count != 0) return BeginWait(e, WaitFor::kRoom);
+  if (waiting_room_ != 0 && e.attempts == 0 && waits_[e.service].room.count != 0) {
+    // A retry may wait although there is room where it has failed: then this one goes there, at the end of this turn.
+    if (exchanges_[waits_[e.service].room.head].attempts != 0) Wake(e.service);
+    return BeginWait(e, WaitFor::kRoom);
+  }
   const Choice choice = Choose(e);
   if (choice.endpoint != nullptr) [[likely]] return BindChosen(e, *choice.endpoint);
   if (choice.full) return !e.retry_due || PayRetry(e) ? BeginWait(e, WaitFor::kRoom) : SendReply(e);
@@ -139,7 +143,8 @@ void Worker<IoType>::OnConnected(uint32_t slot, const Completion& c) {
   if (c.result < 0) {
     const Verdict verdict = Judge(c.result);
     if (verdict == Verdict::kUnexpected) counters_.worker.unexpected_total.Add();
-    if (verdict != Verdict::kLimit && e.refused < kRefusedMax) ++e.refused;
+    const bool at_once = io_.NowUs() - e.attempt_us < kRefusedAtOnceUs;
+    if (verdict != Verdict::kLimit && at_once && e.refused < kRefusedMax) ++e.refused;
     return FailExchange(e, verdict == Verdict::kLimit ? Failure::kLocal : Failure::kConnect);
   }
   u.state = UpstreamState::kBound;

@@ -272,14 +272,17 @@ void MapBuilder::Sweep(uint64_t map_every_worker_runs) {
     directory_.endpoints.erase(handle);
     directory_.ending.erase(handle);
   });
-  // An exchange on an endpoint that left still counts for its service.
+  // An exchange counts for its service to its end: while its endpoint holds it, and while its client still reads.
   std::set<std::string_view> held;
   for (const EndpointHandle handle : directory_.ending) {
     const EndpointRecord& record = directory_.endpoints.at(handle);
     if (record.left) held.insert(record.service);
   }
   const auto service_quiet = [&](uint32_t handle) {
-    return !held.contains(service_handles_.IdentityOf(handle));
+    return !held.contains(service_handles_.IdentityOf(handle)) &&
+           std::all_of(workers_.begin(), workers_.end(), [&](const WorkerShared* worker) {
+             return worker->counters.services[handle].exchanges_in_flight.Get() == 0;
+           });
   };
   service_handles_.Sweep(map_every_worker_runs, service_quiet, [this](uint32_t handle) {
     for (WorkerShared* worker : workers_) Zero(worker->counters.services[handle]);

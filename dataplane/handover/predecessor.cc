@@ -28,6 +28,7 @@ using asio::posix::stream_descriptor;
 
 constexpr auto kNoThrow = asio::as_tuple(asio::use_awaitable);
 constexpr int kWaiting = 8;  // successors that wait to be refused
+constexpr std::chrono::milliseconds kAcceptPause{100};
 
 absl::Status Failed(const char* call, const std::string& path) {
   return absl::UnavailableError(absl::StrCat(call, " ", path, ": ", std::strerror(errno)));
@@ -107,11 +108,16 @@ void Predecessor::Stop() {
 }
 
 asio::awaitable<void> Predecessor::AcceptLoop() {
+  asio::steady_timer pause(io_);
   for (;;) {
     auto [error] = co_await listener_.async_wait(stream_descriptor::wait_read, kNoThrow);
     if (error) co_return;  // closed
     const int fd = accept4(listener_.native_handle(), nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC);
-    if (fd < 0) continue;
+    if (fd < 0) {  // no descriptor left, perhaps: whoever waits still waits then
+      pause.expires_after(kAcceptPause);
+      co_await pause.async_wait(kNoThrow);
+      continue;
+    }
     if (!MayTake(fd)) {
       spdlog::warn("handover: another user wanted the listening sockets and was turned away");
       close(fd);
@@ -154,10 +160,10 @@ asio::awaitable<void> Predecessor::Serve(LinkPtr link) {
   }
   left_ = true;
   co_await hooks_.leave();
+  Stop();  // before it is told: the path is its own then
   if (const absl::Status told = SendRecord(link->stream.native_handle(), Encode(Left{})); !told.ok()) {
     spdlog::error("handover: process {} has gone after it was ready: {}", take->pid, std::string(told.message()));
   }
-  Stop();
 }
 
 asio::awaitable<absl::StatusOr<Take>> Predecessor::Greet(LinkPtr link) {

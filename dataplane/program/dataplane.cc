@@ -103,6 +103,8 @@ asio::awaitable<void> Dataplane::Begin() {
       Spawn(StopWorkers(ShutdownTimeout()));
       co_return;
     }
+    // The one before may not have written it yet, or to another folder.
+    if (status.ok() && first_source_ == "handover" && store_ != nullptr) store_->Save(first_->snapshot);
   }
   builder_->DropInherited();
   OpenHandover();

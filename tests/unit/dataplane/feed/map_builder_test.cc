@@ -181,6 +181,24 @@ TEST_F(MapBuilderTest, AnotherGenerationIsAnotherEndpoint) {
   EXPECT_EQ(workers_[1]->counters.endpoints[old_handle].exchanges_total.Get(), 0u) << "zero for the next identity";
 }
 
+TEST_F(MapBuilderTest, AServiceIsForgottenWhenItsLastExchangeHasEnded) {
+  api::Snapshot snapshot = WebSnapshot();
+  const auto first = Build(snapshot);
+  const ServiceHandle mysql = builder_->directory().services.at("mysql");
+  ServiceCounters& counters = workers_[1]->counters.services[mysql];
+  counters.requests_total.Add(7);
+  counters.exchanges_in_flight.Add();  // its client still reads; no endpoint holds it any more
+  snapshot.services.erase(snapshot.services.begin());
+  const auto second = Build(snapshot);
+  ASSERT_TRUE(second.ok()) << second.status();
+  for (int i = 0; i < 4; ++i) builder_->Sweep((*second)->version);
+  EXPECT_EQ(counters.requests_total.Get(), 7u);
+  EXPECT_EQ(counters.exchanges_in_flight.Get(), 1u);
+  counters.exchanges_in_flight.Sub();
+  for (int i = 0; i < 2; ++i) builder_->Sweep((*second)->version);
+  EXPECT_EQ(counters.requests_total.Get(), 0u);
+}
+
 TEST_F(MapBuilderTest, AWrongSnapshotChangesNothingAndSaysWhere) {
   api::Snapshot good = WebSnapshot();
   ASSERT_TRUE(Build(good).ok());

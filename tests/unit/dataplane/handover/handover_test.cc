@@ -126,5 +126,12 @@ TEST_F(HandoverTest, ThePathIsLeftToWhoHasItNow) {
   EXPECT_TRUE(std::filesystem::exists(Path()));
 }
 
+TEST_F(HandoverTest, ThePathIsFreeWhenTheSuccessorHearsLeft) {
+  auto got = TakeOver(Path(), kPatience);
+  ASSERT_TRUE(got.ok()) << got.status();
+  ASSERT_TRUE(AskToLeave(*got).ok());
+  EXPECT_FALSE(std::filesystem::exists(Path())) << "it could still take away its successor's";
+}
+
 }  // namespace
 }  // namespace ringway::dp
