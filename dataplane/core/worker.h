@@ -249,7 +249,7 @@ class Worker {
   static constexpr uint32_t kLingerBytesMax = 256 << 10;
   static constexpr uint32_t kReplyTimeoutMs = 10000;
   static constexpr uint32_t kAcceptPauseUs = 100000;   // after an accept error
-  static constexpr uint32_t kRefusedAtOnceUs = 100000;  // a later one has cost its client time (no route: seconds)
+  static constexpr uint32_t kRefusedAtOnceUs = 250000;  // a later one has cost its client time (no route: seconds)
   static constexpr uint32_t kBuffersReserve = 64;      // fewer free ones: requests are not kept for a retry
   static constexpr uint32_t kBuffersReserveWaiting = 128;  // fewer free ones: no further request waits
   static constexpr uint32_t kRecheckMs = 200;          // while requests wait for room
