@@ -48,7 +48,7 @@ int Supervisor::Run() {
     OnStatus();
     Reap();
     socket_.Serve();
-    if (Clock::now() >= lock_at_) TakeLock();
+    if (Clock::now() >= lock_at_) other_refuses_ ? ReplaceOther() : TakeLock();
     CheckDeadline();
     JudgeFirstStart();
     TellReady();

@@ -101,6 +101,7 @@ class Supervisor {
   std::optional<uint64_t> replaced_by_;  // the client to answer when the control plane has stopped
   bool replaced_ = false;
   bool taking_over_ = false;      // the next start of data_ is with --take-over
+  bool other_refuses_ = false;     // the `ringway up` that is to be replaced
   bool control_restarts_ = false;  // it was told to stop and is started again
   bool ever_served_ = false;
   bool ready_told_ = false;

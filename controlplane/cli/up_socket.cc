@@ -128,4 +128,9 @@ absl::StatusOr<json::object> AskUp(const std::string& run_dir, const json::objec
   return value.get_object();
 }
 
+bool IsOk(const json::object& answer) {
+  const json::value* ok = answer.if_contains("ok");
+  return ok != nullptr && ok->is_bool() && ok->get_bool();
+}
+
 }  // namespace ringway::cp

@@ -61,5 +61,6 @@ class UpSocket {
 // Asks and waits for the answer. Unavailable: nobody listens there, or it ended without one.
 absl::StatusOr<boost::json::object> AskUp(const std::string& run_dir, const boost::json::object& request,
                                           std::chrono::milliseconds timeout);
+bool IsOk(const boost::json::object& answer);
 
 }  // namespace ringway::cp

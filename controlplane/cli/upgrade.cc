@@ -1,5 +1,6 @@
 // Changing the dataplane without a reset, within one `ringway up` and from one to the next; see supervisor.h and
 // docs/operating/upgrade.md.
+#include <boost/json/serialize.hpp>
 #include <csignal>
 #include <utility>
 
@@ -89,8 +90,14 @@ void Supervisor::OnNextExit(int status) {
   FailUpgrade("the new dataplane has not taken over: " + why + "; the old one has ended meanwhile and is started again");
 }
 
-// The new one has the listening sockets.
+// The new one has the listening sockets; or it has opened its own, where the one before could not be asked for them (it was still
+// starting, or its socket is gone): two must not serve for ever side by side.
 void Supervisor::Promote() {
+  data_.ReadStatus();
+  if (data_.running() && data_.word != "leaving") {
+    spdlog::warn("the dataplane, process {}, has handed nothing over: it is told to stop, beside its successor", data_.pid);
+    data_.Signal(SIGTERM);
+  }
   RetireData();
   data_ = *std::exchange(next_, std::nullopt);
   ever_served_ |= data_.word == "serving";
@@ -163,10 +170,13 @@ void Supervisor::FinishReplaced() {
   lock_.Release();
 }
 
-// Our dataplane has the sockets: the other `ringway up` may go.
+// Our dataplane has the sockets: the other `ringway up` may go. One that refuses, being busy with an upgrade, is asked again.
 void Supervisor::ReplaceOther() {
   const auto answer = AskUp(plan_.run_dir, {{"command", "replace"}}, kReplaceTimeout);
   if (!answer.ok()) spdlog::warn("the other `ringway up` does not answer ({}); waiting for it to end", std::string(answer.status().message()));
+  const bool refuses = answer.ok() && !IsOk(*answer);
+  if (refuses && !std::exchange(other_refuses_, refuses)) spdlog::warn("the other `ringway up` refuses to go: {}; asking again", json::serialize(*answer));
+  other_refuses_ = refuses;
   TakeLock();
 }
 

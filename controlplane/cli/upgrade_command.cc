@@ -28,11 +28,6 @@ std::string Text(const json::object& object, const char* key) {
   return value != nullptr && value->is_string() ? std::string(value->get_string()) : std::string();
 }
 
-bool IsOk(const json::object& answer) {
-  const json::value* ok = answer.if_contains("ok");
-  return ok != nullptr && ok->is_bool() && ok->get_bool();
-}
-
 bool ControlPlaneAnswers(const std::string& run_dir) {
   http::Url url;
   url.unix_path = run_dir + "/control.sock";

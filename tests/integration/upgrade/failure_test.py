@@ -102,6 +102,14 @@ class Failure(unittest.TestCase):
         self.assertEqual((done.returncode, done.stderr), (75, "an upgrade is under way already\n"))
         first.join()
 
+    def test_one_that_cannot_be_asked_for_its_sockets_does_not_serve_on(self):
+        serving = self.node.dataplane()
+        os.unlink(os.path.join(self.node.run_dir, "handover.sock"))
+        upgraded = self.node.upgrade()
+        rw.wait_until(lambda: self.node.children("ringway-dataplane") == [upgraded], 30, "the old one to end")
+        self.assertNotEqual(upgraded, serving)
+        self.assertTrue(self.node.serves())
+
     def test_nobody_to_ask(self):
         self.node.ups[0].terminate()
         self.node.ups[0].wait(30)

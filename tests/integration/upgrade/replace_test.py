@@ -1,4 +1,6 @@
 """One `ringway up` a run directory, and how another takes its place."""
+import fcntl
+import json
 import os
 import signal
 import socket
@@ -71,6 +73,23 @@ class Replace(unittest.TestCase):
         self.node.up()
         rw.wait_until(lambda: "has the run directory" in self.node.log(), 20, "the new one to be in charge")
         self.assertEqual(self.node.ups[0].wait(80), 0)
+
+    def test_one_that_refuses_is_asked_again(self):
+        self.node.ups[0].terminate()
+        self.node.ups[0].wait(30)
+        with open(os.path.join(self.node.run_dir, "up.lock"), "w") as lock, socket.socket(socket.AF_UNIX) as other:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            other.bind(os.path.join(self.node.run_dir, "up.sock"))
+            other.listen()
+            other.settimeout(20)
+            self.node.up("--take-over", wait=False)
+            for ok in (False, False, True):
+                client, _ = other.accept()
+                with client:
+                    self.assertEqual(json.loads(client.recv(4096)), {"command": "replace"})
+                    client.sendall(json.dumps({"ok": ok, "words": "an upgrade is under way already"}).encode() + b"\n")
+        rw.wait_until(lambda: "has the run directory" in self.node.log(), 20, "the new one to be in charge")
+        self.assertEqual(self.node.log().count("refuses to go"), 1)
 
     def test_killed_one_leaves_no_lock(self):
         self.node.ups[0].send_signal(signal.SIGKILL)
