@@ -145,7 +145,10 @@ void Dataplane::AbandonWorkers() {
 // From its "left" on it accepts nothing, and what comes waits in the sockets until Begin() has given them to the workers.
 std::optional<int> Dataplane::BecomeSuccessor() {
   if (!inheritance_) return std::nullopt;
+  const bool serves = std::any_of(inheritance_->sockets.begin(), inheritance_->sockets.end(),
+                                  [](const auto& socket) { return socket.first.protocol != "stats"; });
   absl::Status status = first_ ? Validate(*first_->snapshot) : absl::OkStatus();
+  if (!first_ && serves) status = absl::FailedPreconditionError("no snapshot that this release understands, and that one serves");
   if (status.ok()) status = AskToLeave(*inheritance_);
   if (!status.ok()) {
     spdlog::error("cannot take over: {}", std::string(status.message()));

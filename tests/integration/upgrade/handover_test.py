@@ -4,6 +4,7 @@ import os
 import signal
 import socket
 import subprocess
+import tempfile
 import threading
 import unittest
 
@@ -210,6 +211,30 @@ class Handover(unittest.TestCase):
             self.proxy.process.terminate()
             self.assertEqual(self.proxy.process.wait(30), 0)
         self.assert_serving(self.started[-1])
+
+    def test_snapshot_of_a_newer_release_that_is_not_understood_is_no_reason_to_serve_nothing(self):
+        with tempfile.TemporaryDirectory() as folder, socket.create_server(("127.0.0.1", 0)) as web, \
+                socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as newer, tempfile.TemporaryFile() as snapshot:
+            service = {"name": "web", "balance": "of a newer release", "endpoints": []}
+            snapshot.write(json.dumps({"type": "snapshot", "epoch": "e", "version": 1, "services": [service]}).encode())
+            snapshot.flush()
+            newer.bind(folder + "/handover.sock")
+            newer.listen(1)
+            newer.settimeout(20)
+            read, write = os.pipe()
+            older = subprocess.Popen([os.path.join(BIN, "ringway-dataplane"), "--run-dir", folder, "--state-dir", folder + "/state",
+                                      "--take-over", "--status-fd", str(write)], stderr=subprocess.DEVNULL, pass_fds=[write])
+            self.started.append(older)
+            os.close(write)
+            with newer.accept()[0] as channel, os.fdopen(read) as status:
+                self.assertEqual(json.loads(channel.recv(65536))["type"], "take")
+                offer = {"type": "offer", "protocol": 1, "pid": 1, "release": "newer", "workers": 1, "sockets": 1, "snapshot": True}
+                socket.send_fds(channel, [json.dumps(offer).encode()], [snapshot.fileno()])
+                names = [{"bind": "127.0.0.1:0", "protocol": "http", "worker": 0}]
+                socket.send_fds(channel, [json.dumps({"type": "sockets", "sockets": names}).encode()], [web.fileno()])
+                self.assertEqual(channel.recv(65536), b"", "it says ready, and the newer one would leave")
+                self.assertTrue(status.readline().startswith("failed "))
+            self.assertEqual(older.wait(20), 75)
 
     def test_nobody_there_is_an_ordinary_start(self):
         self.start()
