@@ -110,11 +110,11 @@ class Balancer {
   void BuildQueues(ServiceState& state, uint64_t now_us);
   bool Reaches(EndpointHandle handle, const Search& search) const;
   bool Excluded(EndpointHandle handle, Search& search) const {
+    const EndpointState& endpoint = endpoints_[handle];
+    if (endpoint.out_until_us > search.now_us && !Reaches(handle, search)) return true;
     for (uint32_t i = 0; i < search.tried_count; ++i) {
       if (search.tried[i] == handle) return true;
     }
-    const EndpointState& endpoint = endpoints_[handle];
-    if (endpoint.out_until_us > search.now_us && !Reaches(handle, search)) return true;
     if (endpoint.in_flight < search.in_flight_max) return false;
     search.full = true;
     return true;
