@@ -47,7 +47,10 @@ void LastKnown::Write() {
   const absl::Status status = WriteKept(file_, api::EncodeMessage(current_()) + "\n", Durability::kWhenever);
   if (status.ok()) {
     failure_told_ = false;
-  } else if (!std::exchange(failure_told_, true)) {
+    return;
+  }
+  Changed();  // again in a second: nothing else may change for hours after the disk has room again
+  if (!std::exchange(failure_told_, true)) {
     spdlog::error("{}; a restarted control plane will not know its endpoints before the catalog answers", std::string(status.message()));
   }
 }

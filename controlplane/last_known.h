@@ -1,6 +1,6 @@
 // The snapshot as it was last published, in DATA_DIR/last_known.json: what a restarted control plane goes on with until its
-// catalog answers, so that its restart never empties a pool. Written at once, at most once a second, and when the control plane ends.
-// Control plane's thread.
+// catalog answers, so that its restart never empties a pool. Written at once, at most once a second, and when the control plane ends;
+// again each second while that fails. Control plane's thread.
 #pragma once
 
 #include <boost/asio/io_context.hpp>

@@ -311,5 +311,24 @@ TEST(LastKnown, IsReadBackAndDamageIsNoError) {
   EXPECT_TRUE(LastKnown(io, dir.path(), current).Read().empty());
 }
 
+TEST(LastKnown, AFailedWriteIsTriedAgainThoughNothingChanges) {
+  const TempDir dir;
+  const std::string data_dir = dir.path() + "/later";
+  boost::asio::io_context io;
+  api::Snapshot snapshot;
+  snapshot.services.emplace_back().name = "web";
+  const auto current = [&]() -> const api::Snapshot& { return snapshot; };
+  {
+    LastKnown known(io, data_dir, current);
+    known.Changed();
+    io.run_one();
+    EXPECT_FALSE(std::filesystem::exists(data_dir + "/last_known.json"));
+    io.poll();
+    EXPECT_FALSE(io.stopped()) << "nothing is planned any more";
+    std::filesystem::create_directory(data_dir);
+  }
+  EXPECT_EQ(LastKnown(io, data_dir, current).Read(), snapshot.services);
+}
+
 }  // namespace
 }  // namespace ringway::cp
