@@ -7,6 +7,7 @@
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
+#include <filesystem>
 #include <fstream>
 #include <iterator>
 
@@ -26,6 +27,18 @@ bool WriteAll(int out, const std::string& text) {
     written += static_cast<size_t>(count);
   }
   return true;
+}
+
+// The new name is on the disk only when its directory is (fsync(2)).
+bool SyncDirectoryOf(const std::string& file) {
+  const std::string parent = std::filesystem::path(file).parent_path().string();
+  const int directory = open(parent.empty() ? "." : parent.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (directory < 0) return false;
+  const bool synced = fsync(directory) == 0 || errno == EINVAL;  // EINVAL: a file system that cannot
+  const int error = errno;
+  close(directory);
+  errno = error;
+  return synced;
 }
 
 }  // namespace
@@ -48,7 +61,9 @@ absl::Status WriteKept(const std::string& file, const std::string& text, Durabil
   const absl::Status status = written ? absl::OkStatus() : Failed(draft, "write");
   close(out);
   if (!status.ok()) return status;
-  return rename(draft.c_str(), file.c_str()) == 0 ? absl::OkStatus() : Failed(file, "rename");
+  if (rename(draft.c_str(), file.c_str()) != 0) return Failed(file, "rename");
+  if (durability == Durability::kOnDisk && !SyncDirectoryOf(file)) return Failed(file, "sync its directory");
+  return absl::OkStatus();
 }
 
 }  // namespace ringway::cp
