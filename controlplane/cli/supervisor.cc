@@ -172,11 +172,20 @@ void Supervisor::GiveUp(const Child& child, int status) {
 // A control plane that cannot run is the end only if there is no dataplane that serves without it.
 void Supervisor::JudgeFirstStart() {
   if (!verdict_ || stopping_) return;
+  if (control_.running()) {  // a later start: it lives, or its end is judged
+    verdict_at_ = std::max(verdict_at_, control_.started_at + kFirstStart);
+    if (Clock::now() < control_.started_at + kFirstStart) return;
+    return ForgetVerdict();
+  }
   const bool none = data_.word == "waiting" || Clock::now() >= verdict_at_;
   if (!ever_served_ && none) return GiveUp(control_, *verdict_);
   if (!ever_served_) return;
   spdlog::error("{} cannot run ({}), but the dataplane serves from its kept snapshot: trying again for as long as it takes",
                 control_.program.name, HowItEnded(*verdict_));
+  ForgetVerdict();
+}
+
+void Supervisor::ForgetVerdict() {
   verdict_.reset();
   verdict_at_ = Clock::time_point::max();
 }

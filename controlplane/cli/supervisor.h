@@ -63,6 +63,7 @@ class Supervisor {
   bool WillNotWork(const Child& child, int status) const;
   void GiveUp(const Child& child, int status);
   void JudgeFirstStart();
+  void ForgetVerdict();
   void OnSignal(int signal);
   void Stop();
   void KillLate();
@@ -114,7 +115,7 @@ class Supervisor {
   Clock::time_point stop_asked_at_{};
   Clock::time_point kill_at_{Clock::time_point::max()};
   Clock::time_point lock_at_{Clock::time_point::max()};
-  std::optional<int> verdict_;  // of a control plane whose first start failed, until it is known whether the dataplane serves
+  std::optional<int> verdict_;  // of a control plane whose first start failed, until it is known whether a later one or the dataplane works
   Clock::time_point verdict_at_{Clock::time_point::max()};
 };
 

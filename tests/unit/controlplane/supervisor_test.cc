@@ -88,6 +88,20 @@ TEST_F(SupervisorTest, AFirstStartThatCannotWorkEndsItWithThatCode) {
   EXPECT_EQ(ExitCode(), 78);
 }
 
+TEST_F(SupervisorTest, AControlPlaneWhoseSecondStartWorksIsNotGivenUp) {
+  const std::string log = dir_.path() + "/log";
+  const std::string control = "grep -qs control-up " + log + " && { " + Say("control-again") + "exec sleep 1000; }; " + Say("control-up") + "exit 73";
+  // Says that it has nothing to serve when the control plane runs for the second time, and ends: what it said has then been judged.
+  const std::string data = Say("data-up") + "until grep -qs control-again " + log + "; do sleep 0.02; done; echo waiting > /proc/self/fd/$1; exit 1";
+  ChildProgram telling = Script("data", data);
+  telling.tells = true;
+  Start({Script("control", control), telling});
+  ASSERT_TRUE(LogBecomes([](const std::string& text) { return Count(text, "data-up") >= 2; }));
+  EXPECT_EQ(Count(Log(), "control-again"), 1u);
+  kill(pid_, SIGTERM);
+  EXPECT_EQ(ExitCode(), 0);
+}
+
 TEST_F(SupervisorTest, HangupGoesToTheControlPlaneOnly) {
   const std::string loop = "while :; do sleep 0.02; done";
   Start({Script("control", "trap '" + Say("control-hup") + "' HUP; " + Say("control-up") + loop),
