@@ -7,9 +7,14 @@
 
 namespace ringway::cp {
 
-std::string ChooseRunDir(const std::string& option, const std::string& configured) {
+std::string NamedRunDir(const std::string& option) {
   if (!option.empty()) return option;
-  if (const char* named = std::getenv("RINGWAY_RUN_DIR"); named != nullptr && *named != '\0') return named;
+  const char* named = std::getenv("RINGWAY_RUN_DIR");
+  return named != nullptr ? named : "";
+}
+
+std::string ChooseRunDir(const std::string& option, const std::string& configured) {
+  if (std::string named = NamedRunDir(option); !named.empty()) return named;
   return configured.empty() ? "/run/ringway" : configured;
 }
 

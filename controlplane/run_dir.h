@@ -7,6 +7,9 @@
 
 namespace ringway::cp {
 
+// `option` (--run-dir), else RINGWAY_RUN_DIR, else "": the config does not count where this is not empty.
+std::string NamedRunDir(const std::string& option);
+
 // The first that is not empty: `option` (--run-dir), RINGWAY_RUN_DIR, `configured` (run_dir in the config), /run/ringway.
 std::string ChooseRunDir(const std::string& option, const std::string& configured);
 

@@ -18,6 +18,10 @@ int Up(const UpOptions& options);
 
 int Validate(const std::string& config);
 int Capabilities();
+
+// Where a `ringway up` with these options, "" for what was not given, has its sockets. A config file that is wrong is not the end:
+// then it is the usual place, and stderr says so unless a control plane is there.
+std::string ClientRunDir(const std::string& run_dir, const std::string& config);
 // Asks the `ringway up` of this run directory, over RUN_DIR/up.sock, to change to the programs now on disk.
 int Upgrade(const std::string& run_dir, const std::string& timeout);
 

@@ -8,14 +8,13 @@
 #include "controlplane/cli/commands.h"
 #include "controlplane/config/duration.h"
 #include "controlplane/exit_codes.h"
-#include "controlplane/run_dir.h"
 
 namespace ringway::cp {
 namespace {
 
 absl::StatusOr<http::ClientResponse> Ask(const std::string& run_dir, const char* method, const std::string& target, std::chrono::milliseconds timeout) {
   http::Url url;
-  url.unix_path = ChooseRunDir(run_dir, "") + "/control.sock";
+  url.unix_path = run_dir + "/control.sock";
   http::ClientRequest request;
   request.method = method;
   request.target = target;
@@ -41,7 +40,7 @@ std::string Escape(const std::string& text) {
 // 0 with `answer` set, or the exit code after an error message.
 int Succeed(const absl::StatusOr<http::ClientResponse>& response, const std::string& run_dir, int refused) {
   if (!response.ok()) {
-    std::cerr << "no control plane answers on " << ChooseRunDir(run_dir, "") << "/control.sock: " << response.status().message() << "\n";
+    std::cerr << "no control plane answers on " << run_dir << "/control.sock: " << response.status().message() << "\n";
     return kExitUnavailable;
   }
   if (response->status == 200) return 0;

@@ -11,7 +11,6 @@
 #include "controlplane/config/duration.h"
 #include "controlplane/config/load.h"
 #include "controlplane/exit_codes.h"
-#include "controlplane/run_dir.h"
 
 namespace ringway::cp {
 namespace {
@@ -50,13 +49,12 @@ int NoAnswer(const absl::Status& status) {
 
 }  // namespace
 
-int Upgrade(const std::string& run_dir_option, const std::string& timeout) {
+int Upgrade(const std::string& run_dir, const std::string& timeout) {
   const auto wait_ms = ParseDurationMs(timeout);
   if (!wait_ms.ok()) {
     std::cerr << "--timeout: " << wait_ms.status().message() << "\n";
     return kExitUsage;
   }
-  const std::string run_dir = ChooseRunDir(run_dir_option, "");
   const auto status = AskUp(run_dir, {{"command", "status"}}, kStatusTimeout);
   if (!status.ok()) return NoAnswer(status.status());
   const auto config = LoadConfig(Text(*status, "config"));

@@ -1,6 +1,7 @@
 """Upgrades that fail: the dataplane that serves goes on, and `ringway upgrade` says why."""
 import os
 import signal
+import subprocess
 import threading
 import unittest
 
@@ -61,6 +62,18 @@ class Failure(unittest.TestCase):
         self.assertEqual(done.returncode, 78, done.stderr)
         self.assertIn("carrier pigeon", done.stderr)
         self.assertEqual(self.node.dataplane(), serving)
+
+    def test_run_dir_of_the_config_is_where_it_asks(self):
+        self.node.config["run_dir"] = self.node.run_dir
+        program, path = os.path.join(self.node.bin, "ringway"), self.node.write_config()
+        clean = {name: value for name, value in os.environ.items() if name not in ("RINGWAY_RUN_DIR", "RINGWAY_CONFIG")}
+        for command in (["reload", "-c", path], ["status", "--config", path]):
+            done = subprocess.run([program, *command], env=clean, capture_output=True, text=True, timeout=60)
+            self.assertEqual(done.returncode, 0, done.stderr)
+        serving = self.node.dataplane()
+        done = subprocess.run([program, "upgrade"], env={**clean, "RINGWAY_CONFIG": path}, capture_output=True, text=True, timeout=60)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertNotEqual(self.node.dataplane(), serving)
 
     def test_new_one_killed_right_after(self):
         for _ in range(3):
