@@ -89,7 +89,7 @@ void Supervisor::Wait() {
     if (child->status_fd >= 0) polled.push_back({child->status_fd, POLLIN, 0});
   }
   socket_.AddTo(polled);
-  Clock::time_point due = std::min({kill_at_, lock_at_, Clock::now() + std::chrono::seconds(60)});
+  Clock::time_point due = std::min({kill_at_, lock_at_, socket_.due(), Clock::now() + std::chrono::seconds(60)});
   if (verdict_ && !stopping_) due = std::min(due, verdict_at_);
   if (!stopping_ && !replaced_ && !control_.running()) due = std::min(due, control_.start_at);
   if (!stopping_ && !replaced_ && !data_.running() && !next_) due = std::min(due, data_.start_at);

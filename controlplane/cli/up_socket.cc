@@ -19,7 +19,7 @@ namespace ringway::cp {
 namespace {
 
 namespace json = boost::json;
-using Clock = std::chrono::steady_clock;
+using Clock = UpSocket::Clock;
 
 std::string Line(const json::object& object) { return json::serialize(object) + "\n"; }
 
@@ -39,25 +39,35 @@ void UpSocket::Close() {
   close(std::exchange(listener_, -1));
   unlink(path_.c_str());
   for (const Client& client : std::exchange(clients_, {})) close(client.fd);
+  paused_until_ = {};
 }
 
 void UpSocket::AddTo(std::vector<pollfd>& polled) const {
-  if (listener_ >= 0) polled.push_back({listener_, POLLIN, 0});
+  if (listener_ >= 0 && paused_until_ == Clock::time_point{}) polled.push_back({listener_, POLLIN, 0});
   for (const Client& client : clients_) polled.push_back({client.fd, POLLIN, 0});
 }
 
-void UpSocket::Serve() {
+UpSocket::Clock::time_point UpSocket::due() const {
+  Clock::time_point due = paused_until_ == Clock::time_point{} ? Clock::time_point::max() : paused_until_;
+  for (const Client& client : clients_) {
+    if (!client.asked) due = std::min(due, client.line_until);
+  }
+  return due;
+}
+
+void UpSocket::Serve(Clock::time_point now) {
   if (listener_ < 0) return;
-  Accept();
+  Accept(now);
   std::vector<std::pair<uint64_t, std::string>> asked;
   for (size_t i = 0; i < clients_.size();) {
     Client& client = clients_[i];
-    if (!Read(client)) {
+    const bool there = Read(client);
+    const size_t end = client.line.find('\n');
+    if (!there || (end == std::string::npos && now >= client.line_until)) {
       close(client.fd);
       clients_.erase(clients_.begin() + static_cast<ptrdiff_t>(i));
       continue;
     }
-    const size_t end = client.line.find('\n');
     if (end != std::string::npos && !std::exchange(client.asked, true)) asked.emplace_back(client.id, client.line.substr(0, end));
     ++i;
   }
@@ -69,11 +79,15 @@ void UpSocket::Serve() {
   }
 }
 
-void UpSocket::Accept() {
+void UpSocket::Accept(Clock::time_point now) {
+  if (now < paused_until_) return;
+  paused_until_ = {};
   for (;;) {
     const int fd = accept4(listener_, nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC);
+    if (fd < 0 && (errno == EINTR || errno == ECONNABORTED)) continue;
+    if (fd < 0 && errno != EAGAIN) paused_until_ = now + kAcceptPause;  // who waits goes on waiting, and poll would not
     if (fd < 0) return;
-    if (clients_.size() < kClientsMax) clients_.push_back({fd, ++ids_, "", false});
+    if (clients_.size() < kClientsMax) clients_.push_back({fd, ++ids_, now + kLineTimeout});
     else close(fd);
   }
 }

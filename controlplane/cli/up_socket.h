@@ -21,6 +21,11 @@ class UpSocket {
  public:
   static constexpr size_t kClientsMax = 16;
   static constexpr size_t kLineBytesMax = 4096;
+  // For a client to send its line; then it makes room for others.
+  static constexpr std::chrono::milliseconds kLineTimeout{5000};
+  // Without accepting, when the process has no descriptor left.
+  static constexpr std::chrono::milliseconds kAcceptPause{1000};
+  using Clock = std::chrono::steady_clock;
 
   // Gets the request and whom to answer, now or later.
   using Handler = std::function<void(const boost::json::object& request, uint64_t client)>;
@@ -35,9 +40,10 @@ class UpSocket {
   void Close();
   bool listening() const { return listener_ >= 0; }
 
-  // What to poll for; and after it, takes what has come.
+  // What to poll for, and until when at most; and after it, takes what has come.
   void AddTo(std::vector<pollfd>& polled) const;
-  void Serve();
+  Clock::time_point due() const;
+  void Serve(Clock::time_point now = Clock::now());
   // A client that has gone does not get it.
   void Answer(uint64_t client, const boost::json::object& answer);
 
@@ -45,16 +51,18 @@ class UpSocket {
   struct Client {
     int fd;
     uint64_t id;
-    std::string line;
+    Clock::time_point line_until;
+    std::string line{};
     bool asked = false;
   };
-  void Accept();
+  void Accept(Clock::time_point now);
   bool Read(Client& client);  // false: it has gone
 
   std::string path_;
   Handler handler_;
   int listener_ = -1;
   uint64_t ids_ = 0;
+  Clock::time_point paused_until_{};  // the clock's beginning: it accepts
   std::vector<Client> clients_;
 };
 
