@@ -46,12 +46,16 @@ bool SaysUnknown(const http::ClientResponse& response) {
                                     response.body.find("Unknown check") != std::string::npos);
 }
 
-bool InOwnMaintenance(const http::ClientResponse& health, const std::string& check_id) {
+// The health of one instance; a critical one answers 503, and so does a Consul that is ill, without checks.
+absl::StatusOr<bool> HasOwnMaintenance(const http::ClientResponse& health, const std::string& check_id) {
   boost::system::error_code error;
   const json::value root = json::parse(health.body, error);
   const json::object* object = error ? nullptr : root.if_object();
   const json::value* checks = object == nullptr ? nullptr : object->if_contains("Checks");
-  if (checks == nullptr || !checks->is_array()) return false;
+  if (checks == nullptr || !checks->is_array()) {
+    return absl::InternalError("wanted the instance's checks, got " + std::to_string(health.status) + " " +
+                               FirstLine(health.body));
+  }
   for (const json::value& check : checks->get_array()) {
     const json::object* fields = check.if_object();
     if (fields == nullptr) continue;
@@ -137,15 +141,19 @@ asio::awaitable<absl::Status> Catalog::StartMaintenance(std::string service_id, 
   co_return co_await PutPlain(std::move(target), std::move(none), std::move(token), timeout_);
 }
 
-asio::awaitable<absl::Status> Catalog::EndOwnMaintenance(std::string service_id, std::string token) {
+asio::awaitable<absl::StatusOr<bool>> Catalog::InOwnMaintenance(std::string service_id, std::string token) {
   std::string method = "GET";
-  std::string asked = "/v1/agent/health/service/id/" + Escaped(service_id);
+  std::string target = "/v1/agent/health/service/id/" + Escaped(service_id);
   std::string none;
-  std::string same_token = token;
   const absl::StatusOr<http::ClientResponse> health =
-      co_await Send(std::move(method), std::move(asked), none, std::move(same_token), timeout_);
+      co_await Send(std::move(method), std::move(target), std::move(none), std::move(token), timeout_);
   if (!health.ok()) co_return health.status();
-  if (!InOwnMaintenance(*health, "_service_maintenance:" + service_id)) co_return absl::NotFoundError("none of ours");
+  if (health->status == 404) co_return false;
+  co_return HasOwnMaintenance(*health, "_service_maintenance:" + service_id);
+}
+
+asio::awaitable<absl::Status> Catalog::EndMaintenance(std::string service_id, std::string token) {
+  std::string none;
   std::string target = "/v1/agent/service/maintenance/" + Escaped(service_id) + "?enable=false";
   co_return co_await PutPlain(std::move(target), std::move(none), std::move(token), timeout_);
 }

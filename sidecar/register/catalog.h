@@ -29,8 +29,9 @@ class Catalog {
   boost::asio::awaitable<absl::Status> Deregister(std::string service_id, std::string token);
   // Maintenance mode is the drain of a catalog that has none; its reason tells it from a person's.
   boost::asio::awaitable<absl::Status> StartMaintenance(std::string service_id, std::string token);
-  // Ends the one that a former life of this sidecar began, and no other.
-  boost::asio::awaitable<absl::Status> EndOwnMaintenance(std::string service_id, std::string token);
+  // Is it in one that a sidecar began, and not a person? False where the id is unknown.
+  boost::asio::awaitable<absl::StatusOr<bool>> InOwnMaintenance(std::string service_id, std::string token);
+  boost::asio::awaitable<absl::Status> EndMaintenance(std::string service_id, std::string token);
 
   struct Drained {
     bool drained = false;

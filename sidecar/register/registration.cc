@@ -21,7 +21,7 @@ constexpr auto kNoThrow = asio::as_tuple(asio::use_awaitable);
 constexpr std::chrono::milliseconds kRetryFirst{50};
 constexpr std::chrono::milliseconds kRetryCap{2000};
 constexpr std::chrono::milliseconds kLookupTimeout{3000};
-constexpr std::chrono::milliseconds kIdleWaitMax{3500};  // one request's timeout and a little
+constexpr std::chrono::milliseconds kIdleWaitMax{3500};  // the timeout of one request, no more is under way, and a little
 constexpr std::chrono::milliseconds kUpdateTimeoutMin{500};
 constexpr std::chrono::milliseconds kAwayMax{3000};
 constexpr std::chrono::milliseconds kDrainRetryCap{250};
@@ -62,7 +62,7 @@ void Registration::Close() {
 }
 
 asio::awaitable<void> Registration::Loop() {
-  while (!closed_) {
+  while (!closed_ && !(draining_ && !ever_sent_)) {
     changed_ = false;
     const CheckResult now = health_.Combined();
     // Its first appearance should be a good one: who probes an instance that is just starting holds it down for a while.
@@ -71,10 +71,7 @@ asio::awaitable<void> Registration::Loop() {
       co_await WaitFor(std::chrono::ceil<std::chrono::milliseconds>(announce_at_ - at));
       continue;
     }
-    busy_ = true;
     const absl::Status done = co_await Report(now);
-    busy_ = false;
-    idle_.cancel();
     if (closed_) break;
     std::chrono::milliseconds pause = ttl_ / 3;
     if (done.ok()) {
@@ -93,7 +90,7 @@ asio::awaitable<absl::Status> Registration::Report(CheckResult now) {
     registered = co_await RegisterOnce(now);
     // A catalog that knows us but does not take this registration (its disk is full) is still told how we are.
     const bool answered = absl::IsInternal(registered);
-    if (closed_ || (!registered.ok() && !(answered && ever_registered_))) co_return registered;
+    if (closed_ || !ever_sent_ || (!registered.ok() && !(answered && ever_registered_))) co_return registered;
   }
   std::string check_id = SidecarCheckId(service_id_);
   std::string token = token_;
@@ -109,15 +106,39 @@ void Registration::OnLeaseOffered(bool offered) {
                offered ? "holds a lease" : "the catalog has no leases (a Consul): its TTL check tells of a sudden end",
                ttl_.count());
   Notify();
-  if (!offered && !draining_) asio::co_spawn(io_, EndFormerDrain(), asio::detached);
+  former_drain_due_ = !offered;
+  LookForFormerDrain();
 }
 
 // One that was killed in its drain left a Consul agent in maintenance mode for this id, and the agent keeps that for ever.
+// Tried again at each resync until the agent has answered.
+void Registration::LookForFormerDrain() {
+  if (draining_ || closed_ || !std::exchange(former_drain_due_, false)) return;
+  asio::co_spawn(io_, EndFormerDrain(), asio::detached);
+}
+
 asio::awaitable<void> Registration::EndFormerDrain() {
+  const absl::Status done = co_await EndMaintenanceIfOwn();
+  if (done.ok() || draining_ || closed_) co_return;
+  former_drain_due_ = true;
+  if (std::exchange(former_drain_failing_, true)) co_return;
+  spdlog::warn("service {}: cannot see to the maintenance mode that a former life may have left, asking again: {}",
+               service_.name, std::string(done.message()));
+}
+
+asio::awaitable<absl::Status> Registration::EndMaintenanceIfOwn() {
   std::string id = service_id_;
   std::string token = token_;
-  const absl::Status ended = co_await catalog_.EndOwnMaintenance(std::move(id), std::move(token));
+  const absl::StatusOr<bool> own = co_await catalog_.InOwnMaintenance(std::move(id), std::move(token));
+  // From a stop on it may be this life's own.
+  if (!own.ok() || !*own || draining_ || closed_) co_return own.status();
+  id = service_id_;
+  token = token_;
+  ++writes_under_way_;
+  const absl::Status ended = co_await catalog_.EndMaintenance(std::move(id), std::move(token));
+  OnWritten();
   if (ended.ok()) spdlog::info("service {}: ended the maintenance mode that a former life began", service_.name);
+  co_return ended;
 }
 
 void Registration::OnUnknown() {
@@ -127,9 +148,14 @@ void Registration::OnUnknown() {
   Notify();
 }
 
-// A registration that is still on its way must not arrive behind what is to undo it.
+void Registration::OnWritten() {
+  if (--writes_under_way_ == 0) idle_.cancel();
+}
+
+// A registration that is still on its way must not arrive behind what is to undo it, nor the end of a former life's
+// maintenance mode behind the beginning of ours.
 asio::awaitable<void> Registration::AwaitIdle() {
-  if (!busy_) co_return;
+  if (writes_under_way_ == 0) co_return;
   idle_.expires_after(kIdleWaitMax);
   co_await idle_.async_wait(kNoThrow);
 }
@@ -146,6 +172,7 @@ asio::awaitable<absl::Status> Registration::RegisterOnce(CheckResult now) {
     absl::StatusOr<std::string> own = co_await OwnAddressTowards(std::move(url), kLookupTimeout);
     if (!own.ok()) co_return own.status();
     address = *own;
+    if (draining_ || closed_) co_return absl::OkStatus();  // the stop does not wait for what has not gone out yet
   }
   ServiceDefinition service = service_;
   if (!options_.address.empty()) service.address = options_.address;
@@ -154,7 +181,9 @@ asio::awaitable<absl::Status> Registration::RegisterOnce(CheckResult now) {
   std::string body = BuildRegistration(service, service_id_, address, check, now.status);
   std::string token = token_;
   ever_sent_ = true;
+  ++writes_under_way_;
   const absl::Status done = co_await catalog_.Register(std::move(body), !ever_registered_, std::move(token));
+  OnWritten();
   if (!done.ok()) co_return done;
   if (!registered_) {
     spdlog::info("service {}: registered as {} at {}:{}, {}", service_.name, service_id_,
@@ -164,6 +193,7 @@ asio::awaitable<absl::Status> Registration::RegisterOnce(CheckResult now) {
   ttl_registered_ = check.ttl;
   lease_.OnRegistered();
   resync_at_ = Clock::now() + options_.resync;
+  LookForFormerDrain();
   co_return done;
 }
 
@@ -189,8 +219,8 @@ std::chrono::milliseconds Registration::OnFailed(const absl::Status& why) {
 }
 
 asio::awaitable<void> Registration::Drain() {
-  if (!ever_sent_) co_return;
   draining_ = true;
+  if (!ever_sent_) co_return;
   co_await AwaitIdle();  // one that is on its way may be in the catalog already
   if (!ever_registered_) co_return;
   spdlog::info("service {}: draining, up to {} ms", service_.name, options_.drain_timeout.count());

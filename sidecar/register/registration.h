@@ -57,7 +57,10 @@ class Registration {
   std::chrono::milliseconds OnFailed(const absl::Status& why);
   void OnLeaseOffered(bool offered);
   void OnUnknown();
+  void LookForFormerDrain();
   boost::asio::awaitable<void> EndFormerDrain();
+  boost::asio::awaitable<absl::Status> EndMaintenanceIfOwn();
+  void OnWritten();
 
   boost::asio::io_context& io_;
   Catalog& catalog_;
@@ -70,7 +73,7 @@ class Registration {
   std::chrono::milliseconds ttl_;             // by now
   std::chrono::milliseconds ttl_registered_{0};
   boost::asio::steady_timer wake_;
-  boost::asio::steady_timer idle_;  // cancelled when the loop's requests are done
+  boost::asio::steady_timer idle_;  // cancelled when writes_under_way_ is 0 again
   std::chrono::steady_clock::time_point announce_at_{};
   std::chrono::steady_clock::time_point resync_at_{};
   std::minstd_rand random_;
@@ -78,7 +81,9 @@ class Registration {
   bool registered_ = false;       // as far as we know
   bool ever_registered_ = false;
   bool ever_sent_ = false;        // a registration went out, whatever came of it
-  bool busy_ = false;             // the loop has a request on its way
+  int writes_under_way_ = 0;      // requests that must not arrive behind what is to undo them
+  bool former_drain_due_ = false;      // nobody has told yet whether a former life's maintenance mode is on
+  bool former_drain_failing_ = false;  // has been logged
   bool changed_ = false;          // what is to be told, since the last report was built
   bool failing_ = false;          // an outage has been logged
   bool draining_ = false;

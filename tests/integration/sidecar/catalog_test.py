@@ -11,6 +11,9 @@ UPDATE = "/v1/agent/check/update/"
 DRAIN = "/v1/ringway/drain/"
 DEREGISTER = "/v1/agent/service/deregister/"
 MAINTENANCE = "/v1/agent/service/maintenance/"
+HEALTH = "/v1/agent/health/service/id/"
+IN_OWN_MAINTENANCE = (503, json.dumps({"Checks": [{"CheckID": "_service_maintenance:web-i1",
+                                                   "Notes": "ringway-sidecar: stopping"}]}))
 DRAINED = (200, '{"drained":true,"in_flight":0,"dataplanes":2}')
 
 # A program that opens a port, says so, and says when it gets its signal.
@@ -230,6 +233,38 @@ class Stopping(CatalogCase):
         maintenance = [path for path in paths if path.startswith(MAINTENANCE)]
         self.assertEqual(maintenance, [MAINTENANCE + "web-i1?enable=true&reason=ringway-sidecar%3A%20stopping"])
         self.assertLess(paths.index(maintenance[0]), paths.index(DEREGISTER + "web-i1"))
+
+    def test_the_maintenance_of_a_former_life_is_ended_once_the_catalog_answers(self):
+        catalog = self.scripted_catalog()
+        health = [(500, "no"), (503, "ill"), IN_OWN_MAINTENANCE]
+        ending = [(500, "no"), (200, "")]
+        catalog.answers[HEALTH] = lambda path, body: health.pop(0) if len(health) > 1 else health[0]
+        catalog.answers[MAINTENANCE] = lambda path, body: ending.pop(0) if ending else (200, "")
+        sidecar = self.web(catalog.url, "--resync", "1s")
+        sidecar.wait_err("ended the maintenance mode that a former life began")
+        self.assertEqual(sidecar.err().count("that a former life may have left, asking again"), 1)
+        asked, resyncs = catalog.count(HEALTH), catalog.count(REGISTER)
+        wait_until(lambda: catalog.count(REGISTER) >= resyncs + 2, "more resyncs")
+        self.assertEqual((asked, catalog.count(HEALTH), catalog.count(MAINTENANCE)), (4, 4, 2))
+
+    def test_an_answer_about_a_former_life_does_not_end_this_lifes_maintenance(self):
+        catalog = self.scripted_catalog()
+        asked, release = threading.Event(), threading.Event()
+
+        def slow(path, body):
+            asked.set()
+            release.wait(2)
+            return IN_OWN_MAINTENANCE
+
+        catalog.answers[HEALTH] = slow
+        catalog.answers[DRAIN] = (404, "404 page not found")
+        sidecar = self.web(catalog.url, "--drain-grace", "500ms")
+        self.assertTrue(asked.wait(30))
+        sidecar.send(signal.SIGTERM)
+        wait_until(lambda: catalog.count(MAINTENANCE), "its own maintenance mode")
+        release.set()
+        self.assertEqual(sidecar.wait(), 0)
+        self.assertEqual([path for path, _ in catalog.requests if "enable=false" in path], [])
 
     def test_a_catalog_that_is_away_does_not_hold_the_stop(self):
         catalog = self.scripted_catalog()

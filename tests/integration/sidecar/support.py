@@ -91,7 +91,7 @@ class Sidecar:
 
 
 class ScriptedCatalog:
-    """Answers every PUT with what `answers` says and keeps an account of them, in order."""
+    """Answers every PUT, and each GET that `answers` knows, with what it says and keeps an account of them, in order."""
 
     def __init__(self, port=0):
         self.requests = []   # (path, body or None)
@@ -114,6 +114,11 @@ class ScriptedCatalog:
                     self.wfile.write(answer.encode())
                 except OSError:
                     pass
+
+            def do_GET(self):
+                if any(self.path.startswith(prefix) for prefix in catalog.answers):
+                    return self.do_PUT()
+                return self.send_error(501)
 
             def log_message(self, *_):
                 pass
