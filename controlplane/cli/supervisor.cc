@@ -77,6 +77,11 @@ void Supervisor::StartDue() {
   if (stopping_ || replaced_) return;
   if (!control_.running() && Clock::now() >= control_.start_at && control_.Start(old_mask_)) FinishUpgrade();
   if (data_.running() || next_ || Clock::now() < data_.start_at) return;
+  if (handed_away_ && !leaving_.empty() && SuccessorListens()) {
+    data_.start_at = Clock::now() + Child::kBackOffMax;
+    return;
+  }
+  handed_away_ = false;
   std::vector<std::string> more;
   if (std::exchange(taking_over_, false)) more.push_back("--take-over");
   data_.Start(old_mask_, more);
@@ -117,7 +122,7 @@ void Supervisor::OnExit(pid_t pid, int status) {
   spdlog::info("the dataplane that had handed over, process {}, has ended: {}", pid, HowItEnded(status));
   leaving_.erase(left);
   // It had handed over to a process that is none of ours: take over from that one, or from nobody.
-  if (!stopping_ && !replaced_ && !data_.running() && leaving_.empty() && data_.start_at == Clock::time_point::max()) {
+  if (!stopping_ && !replaced_ && !data_.running() && leaving_.empty() && handed_away_) {
     data_.start_at = Clock::now() + Child::kBackOffMax;
   }
 }

@@ -90,6 +90,7 @@ class Supervisor {
   void FinishReplaced();
   void ReplaceOther();
   void TakeLock();
+  bool SuccessorListens() const;
 
   const UpPlan plan_;
   UpLock lock_;
@@ -102,6 +103,7 @@ class Supervisor {
   std::optional<uint64_t> replaced_by_;  // the client to answer when the control plane has stopped
   bool replaced_ = false;
   bool taking_over_ = false;      // the next start of data_ is with --take-over
+  bool handed_away_ = false;      // to a process of another's; not started again while that one listens
   bool other_refuses_ = false;     // the `ringway up` that is to be replaced
   bool control_restarts_ = false;  // it was told to stop and is started again
   bool ever_served_ = false;

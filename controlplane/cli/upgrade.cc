@@ -1,7 +1,13 @@
 // Changing the dataplane without a reset, within one `ringway up` and from one to the next; see supervisor.h and
 // docs/operating/upgrade.md.
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
 #include <boost/json/serialize.hpp>
+#include <cerrno>
 #include <csignal>
+#include <cstring>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -30,8 +36,8 @@ void Supervisor::OnDataStatus() {
     if (next_) return Promote();
     spdlog::warn("the dataplane, process {}, has handed over to a process that this one has not started", data_.pid);
     RetireData();
-    data_.start_at = Clock::time_point::max();
-    taking_over_ = true;
+    data_.start_at = Clock::now() + Child::kBackOffMax;
+    handed_away_ = taking_over_ = true;
     return;
   }
   ever_served_ |= data_.word == "serving";
@@ -67,6 +73,7 @@ void Supervisor::BeginUpgrade(uint64_t client, milliseconds timeout) {
   if (!data_.running()) {  // between two starts: the next one is of the new program anyway
     spdlog::info("upgrade: no dataplane runs; starting the one on disk");
     data_.start_at = Clock::now();
+    handed_away_ = false;
     return;
   }
   spdlog::info("upgrade: starting {} to take over from process {}", data_.program.arguments[0], data_.pid);
@@ -178,6 +185,21 @@ void Supervisor::ReplaceOther() {
   if (refuses && !std::exchange(other_refuses_, refuses)) spdlog::warn("the other `ringway up` refuses to go: {}; asking again", json::serialize(*answer));
   other_refuses_ = refuses;
   TakeLock();
+}
+
+// A dataplane listens on handover.sock. It is not disturbed: for a socket of another type the answer is EPROTOTYPE where one listens,
+// ECONNREFUSED or ENOENT where none does (unix(7)).
+bool Supervisor::SuccessorListens() const {
+  const std::string path = plan_.run_dir + "/handover.sock";
+  sockaddr_un address{};
+  address.sun_family = AF_UNIX;
+  if (path.size() >= sizeof(address.sun_path)) return false;
+  std::memcpy(address.sun_path, path.c_str(), path.size());
+  const int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+  if (fd < 0) return true;
+  const bool refused = connect(fd, reinterpret_cast<const sockaddr*>(&address), sizeof(address)) != 0 && (errno == ECONNREFUSED || errno == ENOENT);
+  close(fd);
+  return !refused;
 }
 
 void Supervisor::TakeLock() {

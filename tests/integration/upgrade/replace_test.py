@@ -4,9 +4,11 @@ import json
 import os
 import signal
 import socket
+import time
 import unittest
 
 import ringway_client as rw
+from handover_client import Successor
 from node import Node
 
 
@@ -73,6 +75,27 @@ class Replace(unittest.TestCase):
         self.node.up()
         rw.wait_until(lambda: "has the run directory" in self.node.log(), 20, "the new one to be in charge")
         self.assertEqual(self.node.ups[0].wait(80), 0)
+
+    def test_successor_that_dies_before_it_is_in_charge_leaves_nobody_for_seconds_only(self):
+        with socket.create_connection(("127.0.0.1", self.node.port), 20) as session:
+            session.sendall(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+            self.assertIn(b"200", session.recv(65536))
+            leaving = self.node.dataplane()
+            path = os.path.join(self.node.run_dir, "handover.sock")
+            successor = Successor(self.node.run_dir)
+            successor.take_all()
+            successor.say(type="ready")
+            self.assertEqual(successor.hear()["type"], "left")
+            with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as listens:
+                listens.bind(path)
+                listens.listen()
+                time.sleep(6)  # longer than it waits; it must not have been started beside one that listens
+                self.assertEqual(self.node.children("ringway-dataplane"), [leaving])
+            successor.close()
+            rw.wait_until(self.node.serves, 20, "a dataplane in place of the successor that died")
+            self.assertEqual(len(self.node.children("ringway-dataplane")), 2)  # the session goes on in the other one
+            session.sendall(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+            self.assertIn(b"200", session.recv(65536))
 
     def test_one_that_refuses_is_asked_again(self):
         self.node.ups[0].terminate()
