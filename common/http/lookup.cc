@@ -50,14 +50,21 @@ void Remember(const std::string& key, std::vector<SocketEndpoint> endpoints) {
   names[key] = {std::move(endpoints), Clock::now() + kFresh};
 }
 
-// getaddrinfo runs on Asio's resolver thread and cannot be interrupted: we stop waiting for it, and an answer that comes
-// later is remembered for the next one who asks.
+// getaddrinfo runs on Asio's one resolver thread and cannot be interrupted: we stop waiting for it, and an answer that comes
+// later is remembered for the next one who asks. Until it comes nobody asks for that name again, or an outage would queue
+// one try behind the other. One that nobody waits for and that has not begun is cancelled.
 struct Asking {
-  explicit Asking(const asio::any_io_executor& executor) : resolver(executor), done(executor) {}
+  explicit Asking(const asio::any_io_executor& executor) : resolver(executor) {}
   asio::ip::tcp::resolver resolver;
-  asio::steady_timer done;
+  std::vector<asio::steady_timer*> waiting;  // each in the frame of its LookUp
   error_code error = asio::error::timed_out;
 };
+
+// Under way, by name; weak, because they end with their io_context.
+std::map<std::string, std::weak_ptr<Asking>>& UnderWay() {
+  thread_local std::map<std::string, std::weak_ptr<Asking>> under_way;
+  return under_way;
+}
 
 asio::awaitable<void> Ask(std::shared_ptr<Asking> asking, Url url) {
   const std::string port = std::to_string(url.port);
@@ -66,8 +73,28 @@ asio::awaitable<void> Ask(std::shared_ptr<Asking> asking, Url url) {
   asking->error = error;
   std::vector<SocketEndpoint> endpoints;
   for (const auto& entry : results) endpoints.emplace_back(entry.endpoint());
-  if (!error) Remember(KeyOf(url), std::move(endpoints));
-  asking->done.cancel();
+  const std::string key = KeyOf(url);
+  if (!error) Remember(key, std::move(endpoints));
+  UnderWay().erase(key);
+  for (asio::steady_timer* waiting : asking->waiting) waiting->cancel();
+}
+
+// The one that is under way for this name, or a new one.
+std::shared_ptr<Asking> JoinOrAsk(const asio::any_io_executor& executor, const std::string& key, const Url& url) {
+  std::weak_ptr<Asking>& place = UnderWay()[key];
+  if (std::shared_ptr<Asking> asking = place.lock()) return asking;
+  const auto asking = std::make_shared<Asking>(executor);
+  place = asking;
+  asio::co_spawn(executor, Ask(asking, url), asio::detached);
+  return asking;
+}
+
+asio::awaitable<void> Await(std::shared_ptr<Asking> asking, Clock::time_point deadline) {
+  asio::steady_timer timer(co_await asio::this_coro::executor, deadline);
+  asking->waiting.push_back(&timer);
+  co_await timer.async_wait(kNoThrow);
+  std::erase(asking->waiting, &timer);
+  if (asking->waiting.empty()) asking->resolver.cancel();
 }
 
 absl::StatusOr<std::vector<SocketEndpoint>> UnixEndpoint(const std::string& path) {
@@ -86,19 +113,26 @@ asio::awaitable<absl::StatusOr<std::vector<SocketEndpoint>>> LookUp(Url url, Clo
   const std::string key = KeyOf(url);
   auto known = Names().find(key);
   if (known != Names().end()) {
-    if (Clock::now() < known->second.ask_at) co_return known->second.endpoints;
+    const auto under_way = UnderWay().find(key);
+    const bool asked = under_way != UnderWay().end() && !under_way->second.expired();
+    if (asked || Clock::now() < known->second.ask_at) co_return known->second.endpoints;
     known->second.ask_at = Clock::now() + kPatience;  // meanwhile nobody else asks
     deadline = std::min(deadline, Clock::now() + kPatience);
   }
   const asio::any_io_executor executor = co_await asio::this_coro::executor;
-  const auto asking = std::make_shared<Asking>(executor);
-  asking->done.expires_at(deadline);
-  asio::co_spawn(executor, Ask(asking, url), asio::detached);
-  co_await asking->done.async_wait(kNoThrow);
+  error = asio::error::operation_aborted;
+  // Aborted: joined one that was cancelled already.
+  while (error == asio::error::operation_aborted && Clock::now() < deadline) {
+    const std::shared_ptr<Asking> asking = JoinOrAsk(executor, key, url);
+    co_await Await(asking, deadline);
+    error = asking->error;
+  }
   known = Names().find(key);
   if (known != Names().end()) co_return known->second.endpoints;
-  if (asking->error == asio::error::timed_out) co_return absl::DeadlineExceededError("name lookup");
-  co_return absl::UnavailableError(absl::StrCat("cannot resolve ", url.host, ": ", asking->error.message()));
+  if (error == asio::error::timed_out || error == asio::error::operation_aborted) {
+    co_return absl::DeadlineExceededError(absl::StrCat("name lookup of ", url.host));
+  }
+  co_return absl::UnavailableError(absl::StrCat("cannot resolve ", url.host, ": ", error.message()));
 }
 
 void Distrust(const Url& url) {

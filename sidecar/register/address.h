@@ -11,7 +11,7 @@
 namespace ringway::sidecar {
 
 // The source address the kernel picks for a packet to the catalog (connect on a UDP socket, nothing is sent).
-// Unavailable when the catalog's name does not resolve or no route leads there.
+// Unavailable when the catalog's name does not resolve or no route leads there, DeadlineExceeded when the name service is slow.
 boost::asio::awaitable<absl::StatusOr<std::string>> OwnAddressTowards(http::Url catalog,
                                                                       std::chrono::milliseconds timeout);
 

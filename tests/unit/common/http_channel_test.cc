@@ -152,5 +152,15 @@ TEST(LookUp, ANameThatWasFoundOnceIsFoundWhateverTheNameServiceSays) {
   EXPECT_FALSE(LookUpNow(*ParseUrl("http://localhost:4712"), 0ms).ok());  // never found before
 }
 
+TEST(LookUp, WhoAsksLaterJoinsTheOneThatIsUnderWay) {
+  boost::asio::io_context io(1);
+  const Url url = *ParseUrl("http://localhost:4713");
+  int found = 0;
+  const auto count = [&](std::exception_ptr, const absl::StatusOr<std::vector<SocketEndpoint>>& result) { found += result.ok(); };
+  for (int i = 0; i < 3; ++i) boost::asio::co_spawn(io, LookUp(url, std::chrono::steady_clock::now() + 5s), count);
+  io.run();
+  EXPECT_EQ(found, 3);
+}
+
 }  // namespace
 }  // namespace ringway::http
