@@ -1,0 +1,27 @@
+// Programs attached by bpf links: a link detaches its program when nobody holds it any more, so a crash leaves nothing behind
+// unless the link is pinned, and a pinned one is taken over by the next process without a gap (BPF_LINK_UPDATE). Main thread.
+#pragma once
+
+#include <linux/bpf.h>
+
+#include <string>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "dataplane/feed/listener_sockets.h"
+#include "dataplane/kernel/pin_directory.h"
+
+namespace ringway::dp {
+
+// `target` is an interface's index, or a cgroup's descriptor, as `type` has it; `flags` as in bpf_attr.link_create.flags.
+absl::StatusOr<UniqueFd> CreateLink(int program, int target, bpf_attach_type type, uint32_t flags = 0);
+
+// As CreateLink, with the link pinned under `name`. One that is pinned there and still attached gets the new program in one
+// step; one whose interface or cgroup is gone is replaced.
+absl::StatusOr<UniqueFd> CreatePinnedLink(const PinDirectory& pins, const std::string& name, int program, int target,
+                                          bpf_attach_type type, uint32_t flags = 0);
+
+// The interface a link is attached to; 0 when it is gone, or when the link is of another kind.
+uint32_t LinkInterface(int link);
+
+}  // namespace ringway::dp
