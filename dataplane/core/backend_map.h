@@ -86,6 +86,7 @@ struct ListenerEntry {
   uint32_t client_idle_timeout_ms = 60000;
   uint32_t head_bytes_max = 16384;
   uint32_t target_bytes_max = 8192;
+  bool access_log = false;
   std::vector<IpBlock> trusted_proxies;
 };
 

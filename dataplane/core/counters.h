@@ -130,6 +130,7 @@ struct WorkerCounters {
   Counter upstreams_open;           // gauge
   Counter buffers_small_used;       // gauge
   Counter buffers_large_used;       // gauge
+  Counter access_dropped_total;     // records of the access log for which its ring had no room
   Counter bytes_copied_total;       // moved through user memory (all of it, until splice or SEND_ZC come)
 };
 

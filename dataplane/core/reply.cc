@@ -47,4 +47,8 @@ uint32_t WriteReply(const ReplyOptions& options, char* out) {
   return static_cast<uint32_t>(written);
 }
 
+uint32_t ReplyBodySize(const ReplyOptions& options) {
+  return options.head_only ? 0 : static_cast<uint32_t>(std::strlen(Find(options.status).body));
+}
+
 }  // namespace ringway::dp

@@ -17,4 +17,7 @@ struct ReplyOptions {
 // Returns the number of bytes written, at most kReplyBytesMax.
 uint32_t WriteReply(const ReplyOptions& options, char* out);
 
+// Of these, the bytes of the body.
+uint32_t ReplyBodySize(const ReplyOptions& options);
+
 }  // namespace ringway::dp

@@ -8,6 +8,7 @@
 #include <array>
 #include <cstdint>
 
+#include "dataplane/core/access_record.h"
 #include "dataplane/core/backend_map.h"
 #include "dataplane/core/http_chunked.h"
 #include "dataplane/core/http_head.h"
@@ -138,17 +139,26 @@ struct Exchange {
   WaitFor waits_for = WaitFor::kRoom;  // kQueued
   uint8_t tried_count = 0;
   uint8_t attempts = 0;
+  bool logged = false;   // leaves a record when it ends
+  End end = End::kDone;  // how, for the record
   uint8_t refused = 0;  // attempts whose connect was refused at once: beyond retries_max, up to kRefusedMax
   uint16_t reply_status = 0;
+  uint16_t status = 0;  // of the final response, or of the 101
   uint16_t text_size = 0;
   uint32_t session = kNoSlot;
   uint32_t upstream = kNoSlot;
   ServiceHandle service = kNoHandle;
   EndpointHandle endpoint = kNoHandle;  // while an upstream is bound
+  EndpointHandle served_by = kNoHandle;  // the last one that was bound
   uint32_t wait_previous = kNoSlot;  // kQueued: neighbours on its list
   uint32_t wait_next = kNoSlot;
   uint64_t start_us = 0;    // head complete
   uint64_t attempt_us = 0;  // current endpoint chosen
+  uint32_t connect_us = kNever;   // from there to the connection
+  uint32_t response_us = kNever;  // from there to the first byte of the response
+  uint32_t head_bytes_sent = 0;   // when `logged`: of what was sent to the client, all but the body
+  uint64_t bytes_received = 0;    // from the client, when `logged`
+  uint64_t bytes_sent = 0;        // to the client
   // The request as it stands in request_buffer: [request_begin, + head.size + body_first). Where pipelined bytes follow in the
   // same buffer the session owns it (Session::in) and request_shared is set.
   BufferRef request_buffer;

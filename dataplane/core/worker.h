@@ -7,6 +7,7 @@
 //   worker_response.h  from the response's first byte to the end of the exchange, our own replies
 //   worker_stream.h    TCP and upgraded sessions
 //   worker_close.h     receives that wait for a buffer, deadlines, closing
+//   worker_log.h       the access log's records
 // docs/LIFE_OF_A_REQUEST.md walks through them. No allocation after construction except in AdoptMap; no lock; no log.
 //
 // Five rules: a Tag is slot + generation; every submission goes through an Arm/Submit function that sets the socket's flag;
@@ -210,6 +211,18 @@ class Worker {
   void FreeExchange(Exchange& e);
   void ReturnBuffer(BufferRef& buffer);
 
+  // worker_log.h
+  bool Logs(const ListenerEntry* listener) const { return access_ != nullptr && listener != nullptr && listener->access_log; }
+  void NoteExchange(Exchange& e, const char* data);
+  void NoteUnparsed(Exchange& e, std::string_view received);
+  void NoteResponseHead(Exchange& e, uint32_t body);
+  void LogExchange(const Exchange& e);
+  static uint32_t Span32(uint64_t us) { return static_cast<uint32_t>(us < kNever ? us : kNever - 1); }
+  // How the exchange ends, for the log: the first word counts.
+  static void EndAs(Exchange& e, End end) {
+    if (e.end == End::kDone) e.end = end;
+  }
+
   // Small common things.
   // What is answered now says that the connection ends.
   bool Closing() const { return stopping_ || leaving_; }
@@ -260,6 +273,7 @@ class Worker {
   IoType& io_;
   WorkerShared& shared_;
   CounterTable& counters_;
+  AccessPort* access_ = nullptr;  // null until a listener logs
   const uint32_t index_;
   const uint32_t retry_burst_;
   const ServiceEntry defaults_;
@@ -367,6 +381,7 @@ void Worker<IoType>::Advance(Flow& flow, size_t sent) {
 
 #include "dataplane/core/worker_accept.h"
 #include "dataplane/core/worker_close.h"
+#include "dataplane/core/worker_log.h"
 #include "dataplane/core/worker_request.h"
 #include "dataplane/core/worker_response.h"
 #include "dataplane/core/worker_stream.h"

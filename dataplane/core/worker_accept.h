@@ -9,6 +9,7 @@ template <Io IoType>
 void Worker<IoType>::TakeMap() {
   const BackendMap* map = shared_.next_map.exchange(nullptr, std::memory_order_acq_rel);
   if (map == nullptr) return;
+  access_ = shared_.access.load(std::memory_order_acquire);
   const auto left = [this](EndpointHandle handle) {
     CloseIdle(handle);
     counters_.endpoints[handle].ejected_until_us.Set(0);
@@ -192,7 +193,10 @@ bool Worker<IoType>::FinishStop() {
   }
   if (io_.NowUs() >= stop_deadline_us_) {
     for (uint32_t slot = 0; slot < sessions_.high_water(); ++slot) {
-      if (sessions_[slot].fd >= 0) CloseSession(sessions_[slot]);
+      Session& s = sessions_[slot];
+      if (s.fd < 0) continue;
+      if (s.exchange != kNoSlot) EndAs(exchanges_[s.exchange], End::kStopped);
+      CloseSession(s);
     }
   }
   return false;

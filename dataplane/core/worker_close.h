@@ -108,9 +108,11 @@ void Worker<IoType>::OnExchangeDeadline(Session& s, Exchange& e) {
   switch (e.state) {
     case ExchangeState::kQueued:
       ServiceOf(e).wait_timeouts_total.Add();
+      EndAs(e, e.waits_for == WaitFor::kRoom ? End::kQueueTimeout : End::kNoEndpoint);
       return GiveUpWait(e);
     case ExchangeState::kConnecting:
       CountTimeout(Timeout::kConnect);
+      EndAs(e, End::kConnectTimeout);
       return FailExchange(e, Failure::kConnect);
     case ExchangeState::kWaiting:
       if (e.request.received_all || e.request.unsent()) {
@@ -118,22 +120,27 @@ void Worker<IoType>::OnExchangeDeadline(Session& s, Exchange& e) {
         return FailExchange(e, Failure::kTimeout);
       }
       CountTimeout(Timeout::kBodyIdle);  // the client owes the rest of its body
+      EndAs(e, End::kBodyTimeout);
       e.close_after = true;
       e.reply_status = 408;
       return GiveUp(e, Next::kReply);
     case ExchangeState::kResponding:
       CountTimeout(Timeout::kBodyIdle);
+      EndAs(e, e.endpoint != kNoHandle && !s.sending ? End::kEndpointStalled : End::kClientStalled);
       if (e.endpoint != kNoHandle && !s.sending) return CutResponse(e);
       return OnClientGone(s);  // it does not read
     case ExchangeState::kReplying:
       CountTimeout(Timeout::kBodyIdle);
+      EndAs(e, End::kClientStalled);
       return CloseSession(s);
     case ExchangeState::kTunnel:
       CountTimeout(Timeout::kTunnel);
+      EndAs(e, End::kIdleTimeout);
       return CloseSession(s);
     case ExchangeState::kUnbinding:
       if (!s.sending) return;  // its upstream is being cancelled, which ends by itself
       CountTimeout(Timeout::kBodyIdle);
+      EndAs(e, End::kClientStalled);
       return OnClientGone(s);
   }
 }
@@ -223,6 +230,7 @@ void Worker<IoType>::TryFreeUpstream(Upstream& u) {
 
 template <Io IoType>
 void Worker<IoType>::FreeExchange(Exchange& e) {
+  if (e.logged) [[unlikely]] LogExchange(e);
   if (e.service != kNoHandle) ServiceOf(e).exchanges_in_flight.Sub();
   ReleaseRequest(e);
   ReturnBuffer(e.request.buffer);

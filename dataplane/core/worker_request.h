@@ -111,6 +111,7 @@ void Worker<IoType>::OnClientEnded(Session& s) {
   if (e.state == ExchangeState::kQueued) {
     // Most who end while they wait have given up. One who only half-closed, which nobody can tell, is not left without an answer.
     ServiceOf(e).client_aborts_total.Add();
+    EndAs(e, End::kClientGone);
     e.close_after = true;
     return GiveUpWait(e);
   }
@@ -125,6 +126,7 @@ void Worker<IoType>::OnClientGone(Session& s) {
   if (s.state == SessionState::kExchange) {
     Exchange& e = exchanges_[s.exchange];
     if (e.service != kNoHandle) ServiceOf(e).client_aborts_total.Add();
+    EndAs(e, End::kClientGone);
   }
   CloseSession(s);
 }
@@ -194,6 +196,9 @@ Exchange* Worker<IoType>::OpenExchange(Session& s) {
   return &e;
 }
 
+constexpr End EndOf(Refusal refusal) { return static_cast<End>(static_cast<size_t>(End::kBadRequest) + static_cast<size_t>(refusal)); }
+static_assert(EndOf(Refusal::kNoRoute) == End::kNoRoute);
+
 // The connection is not in a state from which a next request could be told: answer and close.
 template <Io IoType>
 void Worker<IoType>::RefuseRequest(Session& s, uint16_t status, Refusal refusal) {
@@ -205,8 +210,10 @@ void Worker<IoType>::RefuseRequest(Session& s, uint16_t status, Refusal refusal)
   }
   e->close_after = true;
   e->reply_status = status;
+  e->end = EndOf(refusal);
   std::string_view head{io_.BufferData(s.in.group, s.in.id) + s.in_begin, s.in_end - s.in_begin};
   while (head.starts_with('\r') || head.starts_with('\n')) head.remove_prefix(1);
+  NoteUnparsed(*e, head);
   e->head_only = head.starts_with("HEAD ");
   SendReply(*e);
 }
@@ -235,16 +242,20 @@ void Worker<IoType>::BeginExchange(Session& s, const RequestHead& head) {
     s.in = {};
   }
   const char* data = io_.BufferData(e.request_buffer.group, e.request_buffer.id) + e.request_begin;
+  if (Logs(Listener(s))) NoteExchange(e, data);
+  e.bytes_received = head.size + e.body_first;
   if (!framed || head.method == Method::kConnect) {
     const Refusal refusal = framed ? Refusal::kNotImplemented : Refusal::kBadRequest;
     CountersOf(s).refused_total[static_cast<size_t>(refusal)].Add();
     e.close_after = true;
+    e.end = EndOf(refusal);
     e.reply_status = framed ? 501 : 400;
     return SendReply(e);
   }
   e.service = MatchRoute(*Listener(s), {data + head.host.offset, head.host.size}, {data + head.path.offset, head.path.size});
   if (e.service == kNoHandle) {
     CountersOf(s).refused_total[static_cast<size_t>(Refusal::kNoRoute)].Add();
+    e.end = End::kNoRoute;
     e.reply_status = 404;
     return SendReply(e);
   }
@@ -289,6 +300,7 @@ void Worker<IoType>::OnRequestBody(Exchange& e, BufferRef got, uint32_t size) {
     if (result == ChunkScanner::Result::kBad) {
       ReturnBuffer(got);
       CountersOf(s).refused_total[static_cast<size_t>(Refusal::kBadRequest)].Add();
+      EndAs(e, End::kBadRequest);
       if (e.state == ExchangeState::kResponding) return OnClientGone(s);
       e.close_after = true;
       e.reply_status = 400;
@@ -296,6 +308,7 @@ void Worker<IoType>::OnRequestBody(Exchange& e, BufferRef got, uint32_t size) {
     }
     flow.received_all = result == ChunkScanner::Result::kDone;
   }
+  e.bytes_received += body;
   if (body < size) {  // pipelined bytes: the session owns the buffer, and it outlives the send
     s.in = got;
     s.in_begin = body;

@@ -74,6 +74,7 @@ void Worker<IoType>::OnUpstreamBytes(Exchange& e, BufferRef got, uint32_t size) 
     e.response_seen = true;
     EndpointCounters& endpoint = EndpointOf(e);
     const uint64_t us = io_.NowUs() - e.attempt_us;
+    e.response_us = Span32(us);
     endpoint.response_time_us_total.Add(us);
     endpoint.response_time_us_ewma.Set(endpoint.response_time_us_ewma.Get() * 7 / 8 + us / 8);
     if (!upstreams_[e.upstream].sending) ReleaseRequest(e);
@@ -93,7 +94,9 @@ template <Io IoType>
 void Worker<IoType>::OnUpstreamEnded(Exchange& e, bool reset) {
   switch (e.state) {
     case ExchangeState::kTunnel:
-      return reset ? CloseSession(SessionOf(e)) : OnStreamEnded(e, false);
+      if (!reset) return OnStreamEnded(e, false);
+      EndAs(e, End::kEndpointCut);
+      return CloseSession(SessionOf(e));
     case ExchangeState::kResponding:
       if (e.response.framing != Framing::kUntilClose || reset) return CutResponse(e);
       e.response.received_all = true;
@@ -158,6 +161,7 @@ void Worker<IoType>::StartResponse(Exchange& e, ResponseHead& head) {
   flow.slice_at = 0;
   flow.slice_count = static_cast<uint8_t>(ForwardResponse(data, head, inserted, body, flow.slices.data()));
   e.state = ExchangeState::kResponding;
+  if (e.logged) [[unlikely]] NoteResponseHead(e, body);
   CountResponse(e, head.status);
   NoteAnswer(e, head.status);
   SetDeadline(s, Settings(e).idle_timeout_ms);
@@ -261,6 +265,7 @@ void Worker<IoType>::OnClientSent(uint32_t slot, const Completion& c) {
   const auto sent = static_cast<size_t>(c.result);
   CountersOf(s).bytes_sent_total.Add(sent);
   counters_.worker.bytes_copied_total.Add(sent);
+  e.bytes_sent += sent;
   Advance(e.response, sent);
   if (e.response.unsent()) {
     if (e.state == ExchangeState::kResponding) SetDeadline(s, Settings(e).idle_timeout_ms);
@@ -298,6 +303,7 @@ template <Io IoType>
 void Worker<IoType>::CutResponse(Exchange& e) {
   EndpointOf(e).failures_total.Add();
   ServiceOf(e).failed_total.Add();
+  EndAs(e, End::kEndpointCut);
   CloseSession(SessionOf(e));
 }
 
@@ -322,6 +328,7 @@ void Worker<IoType>::SendReply(Exchange& e) {
   e.response = Flow{};
   e.response.slices[0] = {e.text.data(), WriteReply(options, e.text.data())};
   e.response.slice_count = 1;
+  if (e.logged) [[unlikely]] NoteResponseHead(e, ReplyBodySize(options));
   CountResponse(e, e.reply_status);
   SetDeadline(s, kReplyTimeoutMs);
   SubmitClientSend(e);
@@ -330,6 +337,7 @@ void Worker<IoType>::SendReply(Exchange& e) {
 template <Io IoType>
 void Worker<IoType>::CountResponse(Exchange& e, uint16_t status) {
   const size_t kind = status / 100;
+  if (status >= 200 || status == 101) e.status = status;
   CountersOf(SessionOf(e)).responses_total[kind].Add();
   if (e.service == kNoHandle) return;
   ServiceOf(e).responses_total[kind].Add();

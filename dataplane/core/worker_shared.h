@@ -1,9 +1,10 @@
-// The only memory a worker shares with other threads: a mailbox for maps, a stop order, and its counters.
+// The only memory a worker shares with other threads: a mailbox for maps, a stop order, its counters and its access records.
 #pragma once
 
 #include <atomic>
 #include <cstdint>
 
+#include "dataplane/core/access_ring.h"
 #include "dataplane/core/backend_map.h"
 #include "dataplane/core/counters.h"
 
@@ -15,6 +16,8 @@ struct WorkerShared {
   std::atomic<const BackendMap*> next_map{nullptr};
   // Version the worker runs; stored after the swap is complete, idle upstreams of endpoints that left included.
   std::atomic<uint64_t> map_version{0};
+  // Where it leaves the access log's records; set once, before the first map with a listener that logs, and never taken back.
+  std::atomic<AccessPort*> access{nullptr};
   // Milliseconds the worker may take to end what is in flight; set once, before `stop`.
   std::atomic<uint32_t> stop_timeout_ms{30000};
   // Graceful stop: no new sessions, idle ones closed, requests in flight finished, then Run() returns.

@@ -14,8 +14,12 @@ void Worker<IoType>::OpenStream(Session& s) {
     return CloseSession(s);
   }
   e->close_after = true;
+  NoteUnparsed(*e, {});
   e->service = MatchRoute(*Listener(s), {}, {});
-  if (e->service == kNoHandle) return SendReply(*e);
+  if (e->service == kNoHandle) {
+    e->end = End::kNoRoute;
+    return SendReply(*e);
+  }
   ServiceOf(*e).requests_total.Add();
   ServiceOf(*e).exchanges_in_flight.Add();
   ChooseEndpoint(*e);
@@ -60,6 +64,7 @@ void Worker<IoType>::OnStreamBytes(Exchange& e, bool from_client, BufferRef got,
   flow.slice_at = 0;
   flow.slice_count = 1;
   NoteBulk(flow, end - begin);
+  if (from_client) e.bytes_received += end - begin;
   SetDeadline(SessionOf(e), Settings(e).tunnel_timeout_ms);
   if (from_client) SubmitUpstreamSend(e);
   else SubmitClientSend(e);

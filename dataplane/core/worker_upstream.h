@@ -22,6 +22,7 @@ void Worker<IoType>::ChooseEndpoint(Exchange& e) {
   if (Settings(e).hold_timeout_ms > 0) return BeginWait(e, WaitFor::kEndpoint);
   if (e.attempts == 0) {
     ServiceOf(e).no_endpoint_total.Add();
+    e.end = End::kNoEndpoint;
     e.reply_status = 503;
   }
   SendReply(e);
@@ -39,11 +40,13 @@ void Worker<IoType>::BindChosen(Exchange& e, const EndpointEntry& endpoint) {
   if (e.attempts > 0) {
     if (e.retry_due && !PayRetry(e)) return SendReply(e);
     CountRetry(e, endpoint.handle);
+    e.end = End::kDone;
   }
   ++e.attempts;
   e.attempt_us = io_.NowUs();
   if (BindPooled(e, endpoint)) return SendRequest(e);
   if (BindNew(e, endpoint, Settings(e))) return;
+  e.end = End::kNoResources;
   e.reply_status = 503;
   SendReply(e);
 }
@@ -75,6 +78,7 @@ bool Worker<IoType>::BindPooled(Exchange& e, const EndpointEntry& endpoint) {
   Bind(e, u, endpoint.handle);
   u.state = UpstreamState::kBound;
   e.reused = true;
+  e.connect_us = 0;
   counters_.endpoints[endpoint.handle].reuses_total.Add();
   return true;
 }
@@ -104,6 +108,7 @@ bool Worker<IoType>::BindNew(Exchange& e, const EndpointEntry& endpoint, const S
   wheel_.Init(TimerOf(u));
   Bind(e, u, endpoint.handle);
   e.reused = false;
+  e.connect_us = kNever;
   e.state = ExchangeState::kConnecting;
   counters_.worker.upstreams_open.Add();
   counters_.endpoints[endpoint.handle].upstreams_open.Add();
@@ -119,6 +124,7 @@ void Worker<IoType>::Bind(Exchange& e, Upstream& u, EndpointHandle endpoint) {
   u.exchange = SlotOf(e);
   e.upstream = SlotOf(u);
   e.endpoint = endpoint;
+  e.served_by = endpoint;
   balancer_.Acquire(endpoint);
   EndpointOf(e).exchanges_in_flight.Add();
   EndpointOf(e).exchanges_total.Add();
@@ -148,6 +154,7 @@ void Worker<IoType>::OnConnected(uint32_t slot, const Completion& c) {
     return FailExchange(e, verdict == Verdict::kLimit ? Failure::kLocal : Failure::kConnect);
   }
   u.state = UpstreamState::kBound;
+  e.connect_us = Span32(io_.NowUs() - e.attempt_us);
   if (SessionOf(e).tcp) return BeginTunnel(e);
   ArmUpstreamRecv(u);
   SendRequest(e);
@@ -220,7 +227,10 @@ void Worker<IoType>::OnUpstreamSent(uint32_t slot, const Completion& c) {
     const Verdict verdict = Judge(c.result);
     if (verdict == Verdict::kAgain) return SubmitUpstreamSend(e);
     if (verdict == Verdict::kUnexpected) counters_.worker.unexpected_total.Add();
-    if (e.state == ExchangeState::kTunnel) return CloseSession(SessionOf(e));
+    if (e.state == ExchangeState::kTunnel) {
+      EndAs(e, End::kEndpointCut);
+      return CloseSession(SessionOf(e));
+    }
     // An answer may have come before the endpoint stopped reading (413, say). The receive tells: it ends too.
     e.request_dead = true;
     e.request.slice_at = e.request.slice_count;
@@ -295,18 +305,23 @@ void Worker<IoType>::CountFailure(Exchange& e, Failure failure) {
   switch (failure) {
     case Failure::kConnect:
       endpoint.connect_failures_total.Add();
+      EndAs(e, End::kConnectFailed);
       return NoteFailure(e, EjectionReason::kConnect);
     case Failure::kLocal:  // our own shortage
       endpoint.connect_failures_total.Add();
+      EndAs(e, End::kNoResources);
       return CountLimit(Limit::kFiles);
     case Failure::kTimeout:
       endpoint.response_timeouts_total.Add();
+      EndAs(e, End::kResponseTimeout);
       return NoteFailure(e, EjectionReason::kTimeout);
     case Failure::kEarly:
       endpoint.failures_total.Add();
+      EndAs(e, End::kEndpointReset);
       if (!e.reused) NoteFailure(e, EjectionReason::kReset);
       return;
     case Failure::kBadResponse:
+      EndAs(e, End::kBadResponse);
       return endpoint.failures_total.Add();
   }
 }

@@ -46,6 +46,7 @@ void Worker<IoType>::BeginWait(Exchange& e, WaitFor what) {
   Session& s = SessionOf(e);
   if (!MayWait(e, what)) {
     ServiceOf(e).wait_full_total.Add();
+    EndAs(e, End::kQueueFull);
     if (e.attempts == 0) e.reply_status = 503;
     return SendReply(e);
   }
@@ -69,6 +70,7 @@ void Worker<IoType>::EndWait(Exchange& e) {
 template <Io IoType>
 void Worker<IoType>::GiveUpWait(Exchange& e) {
   EndWait(e);
+  EndAs(e, End::kNoEndpoint);
   if (e.attempts == 0) {
     if (e.waits_for == WaitFor::kEndpoint) ServiceOf(e).no_endpoint_total.Add();
     e.reply_status = 503;
@@ -80,7 +82,10 @@ template <Io IoType>
 void Worker<IoType>::EndAllWaits() {
   for (ServiceWaits& waits : waits_) {
     for (WaitList* list : {&waits.room, &waits.endpoint}) {
-      while (list->head != kNoSlot) GiveUpWait(exchanges_[list->head]);
+      while (list->head != kNoSlot) {
+        EndAs(exchanges_[list->head], End::kStopped);
+        GiveUpWait(exchanges_[list->head]);
+      }
     }
   }
 }

@@ -64,6 +64,7 @@ struct Totals {
   // Of the dataplanes' own counters: that what is tested happens.
   uint64_t waited = 0, wait_timeouts = 0, wait_full = 0, ejections = 0, ejections_denied = 0;
   uint64_t retries = 0, retries_pooled = 0, retries_denied = 0, upgrades = 0;
+  uint64_t logged = 0, log_dropped = 0;  // records
 };
 
 struct Ledger {

@@ -35,6 +35,8 @@ void Add(Totals& sum, const Totals& t) {
   sum.retries_pooled += t.retries_pooled;
   sum.retries_denied += t.retries_denied;
   sum.upgrades += t.upgrades;
+  sum.logged += t.logged;
+  sum.log_dropped += t.log_dropped;
 }
 
 // A crash, too, says which seed it was, and shows the trace as far as that still works.
@@ -111,8 +113,8 @@ int main(int argc, char** argv) {
               show(sum.finals), show(sum.own_replies), show(sum.streams), show(sum.cut), show(sum.unanswered), show(sum.maps),
               show(sum.faults));
   std::printf("waited %llu  timed out %llu  too many %llu  ejections %llu  denied %llu  retries %llu  pooled %llu  denied %llu  "
-              "upgrades %llu\n", show(sum.waited), show(sum.wait_timeouts), show(sum.wait_full), show(sum.ejections),
+              "upgrades %llu  logged %llu  dropped %llu\n", show(sum.waited), show(sum.wait_timeouts), show(sum.wait_full), show(sum.ejections),
               show(sum.ejections_denied), show(sum.retries), show(sum.retries_pooled), show(sum.retries_denied),
-              show(sum.upgrades));
+              show(sum.upgrades), show(sum.logged), show(sum.log_dropped));
   return failed == 0 ? 0 : 1;
 }

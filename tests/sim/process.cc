@@ -8,7 +8,7 @@ namespace ringway::sim {
 Process::Process(Network& network, const Mood& mood, const SimIoOptions& options, const dp::WorkerLimits& limits,
                  IsReady is_ready)
     : network_(network), mood_(mood), limits_(limits), is_ready_(std::move(is_ready)), io_(network, *this, options),
-      shared_(std::make_unique<dp::WorkerShared>()), worker_(io_, *shared_, 0, limits), begin_us_(network.now_us) {}
+      shared_(std::make_unique<dp::WorkerShared>()), access_(*shared_, limits), worker_(io_, *shared_, 0, limits), begin_us_(network.now_us) {}
 
 void Process::OnConnecting(const dp::IpAddress& to) {
   if (is_ready_(to, MapVersion())) return;
@@ -17,6 +17,7 @@ void Process::OnConnecting(const dp::IpAddress& to) {
 
 void Process::Publish(std::unique_ptr<dp::BackendMap> map) {
   dp::BackendMap* raw = map.get();
+  access_.Know(*map);
   last_version_ = map->version;
   maps_[map->version] = std::move(map);
   shared_->next_map.store(raw, std::memory_order_release);
@@ -38,6 +39,7 @@ void Process::Step(const Known& known) {
   const uint64_t version = MapVersion();
   running_ = worker_.Step();
   while (!maps_.empty() && maps_.begin()->first < MapVersion()) maps_.erase(maps_.begin());
+  access_.Read();
   if (leaving() && io_.left_us == 0) io_.left_us = network_.now_us;
   if (counters().worker.unexpected_total.Get() != 0) Fail("an operation ended in a way no handler foresees");
   seen_.resize(known.endpoints);
@@ -158,7 +160,7 @@ void Process::JudgeRoom(const dp::ServiceEntry& service) {
 
 // --- The end ---
 
-void Process::CheckEnd(const Known& known) {
+void Process::CheckEnd(const Known& known, bool listener_left) {
   if (worker_.sessions() != 0) Fail("%u sessions are left", worker_.sessions());
   if (worker_.exchanges() != 0) Fail("%u exchanges are left", worker_.exchanges());
   if (worker_.upstreams() != 0) Fail("%u upstreams are left", worker_.upstreams());
@@ -167,11 +169,14 @@ void Process::CheckEnd(const Known& known) {
   io_.Flush();
   CheckCounters(known);
   CheckRetries(known);
+  access_.CheckEnd(listener_left);
 }
 
 void Process::AddTo(Totals& totals, const Known& known) const {
   totals.ejections += counters().worker.ejections_total.Get();
   totals.upgrades += leaving() ? 1 : 0;
+  totals.logged += access_.records();
+  totals.log_dropped += counters().worker.access_dropped_total.Get();
   for (const uint32_t handle : known.services) {
     const dp::ServiceCounters& c = counters().services[handle];
     totals.waited += c.waited_total.Get();

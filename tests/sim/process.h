@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "dataplane/core/worker.h"
+#include "tests/sim/access_watch.h"
 #include "tests/sim/ledger.h"
 #include "tests/sim/sim_io.h"
 
@@ -34,7 +35,7 @@ class Process : public IoWatch {
   void Step(const Known& known);
   void Stop(uint32_t timeout_ms);
   void Leave() { shared_->leave.store(true); }
-  void CheckEnd(const Known& known);
+  void CheckEnd(const Known& known, bool listener_left);
 
   void AddTo(Totals& totals, const Known& known) const;
 
@@ -76,6 +77,7 @@ class Process : public IoWatch {
   const IsReady is_ready_;
   SimIo io_;
   const std::unique_ptr<dp::WorkerShared> shared_;
+  AccessWatch access_;
   dp::Worker<SimIo> worker_;
   std::map<uint64_t, std::unique_ptr<dp::BackendMap>> maps_;  // a map that it has passed is freed at once
   std::map<uint32_t, dp::ServiceEntry> settings_;             // of each service, as last seen

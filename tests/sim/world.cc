@@ -155,6 +155,7 @@ void World::MakeListeners() {
     l.entry.client_idle_timeout_ms = static_cast<uint32_t>(ledger_.mood.calm ? 20000 : random.Between(500, 20000));
     l.service = 1;
     l.trusted = i == 2;
+    l.entry.access_log = i < 2;
     if (l.trusted) l.entry.trusted_proxies = {dp::IpBlock{}, dp::IpBlock{{{}, 0, true}, 0}};
     if (i == 1) {
       l.entry.routes.push_back({"", "", services_[1].settings.handle});
@@ -491,7 +492,7 @@ void World::Step() {
     const Known known = KnownHandles();
     p->Step(known);
     if (p->running()) continue;
-    p->CheckEnd(known);
+    p->CheckEnd(known, ledger_.listener_left);
     p->AddTo(ledger_.totals, known);
     ledger_.totals.faults += p->io().totals().faults;
   }
