@@ -267,3 +267,84 @@ struct l4_options {
 	__u32 ifindex;    /* way out where forwarding is off on the interface a packet came by; 0: that interface itself */
 };
 LB_SIZE_ASSERT(l4_options, 16);
+
+/*
+ * The connect delivery (connect.bpf.c, dataplane/kernel/connect.h).
+ *
+ * An address is always 16 bytes in network order, IPv4 as ::ffff:a.b.c.d; ports are in network order too.
+ * A service's slots are an alias table (Vose): slot i is picked with 1/n, and then `own` with keep/2^32, else `other`. They are
+ * written under a new generation before the service's entry names it, so a connect sees the old table or the new one.
+ */
+struct connect_key {
+	__u32 ip[4];
+	__u16 port;
+	__u8 protocol; /* IPPROTO_TCP, IPPROTO_UDP */
+	__u8 zero;
+};
+LB_SIZE_ASSERT(connect_key, 20);
+
+#define CONNECT_ABI 1
+
+#define CONNECT_REFUSE_EMPTY 1 /* without an endpoint: ECONNREFUSED; else the address itself is tried */
+#define CONNECT_LEAST_OPEN 2   /* of two picks the one with fewer open connections for its weight */
+
+struct connect_service {
+	__u64 id; /* of its counters */
+	__u64 generation;
+	__u64 netns; /* cookie of the only network namespace it is for; 0: any */
+	__u64 cursor;
+	__u32 slots;
+	__u32 flags;
+};
+LB_SIZE_ASSERT(connect_service, 40);
+
+struct connect_slot_key {
+	__u64 service;
+	__u64 generation;
+	__u64 index;
+};
+LB_SIZE_ASSERT(connect_slot_key, 24);
+
+struct connect_endpoint {
+	__u64 id; /* of its counters */
+	__u32 ip[4];
+	__u16 port;
+	__u16 weight;
+	__u32 zero;
+};
+LB_SIZE_ASSERT(connect_endpoint, 32);
+
+struct connect_slot {
+	struct connect_endpoint own;
+	struct connect_endpoint other;
+	__u64 keep; /* up to and including 2^32 */
+};
+LB_SIZE_ASSERT(connect_slot, 72);
+
+/* Of a service and of an endpoint, by id. They outlive the tables, and the dataplane. */
+struct connect_counters {
+	__u64 chosen;  /* connects and, for UDP, first datagrams */
+	__u64 open;    /* endpoint: sockets that are connected to it */
+	__u64 empty;   /* service: no endpoint was ready */
+	__u64 foreign; /* service: asked for in another network namespace than its own */
+};
+LB_SIZE_ASSERT(connect_counters, 32);
+
+/* What a socket believes it talks to, and what it does talk to. Kept with the socket, gone with it. */
+struct connect_peer {
+	__u64 endpoint; /* id; 0: unused */
+	__u64 generation;
+	__u32 service_ip[4];
+	__u32 ip[4];
+	__u16 service_port;
+	__u16 port;
+	__u32 zero;
+};
+LB_SIZE_ASSERT(connect_peer, 56);
+
+#define CONNECT_FLOWS 4 /* services that one unconnected UDP socket talks to at a time */
+struct connect_flows {
+	struct connect_peer peers[CONNECT_FLOWS];
+	__u64 next; /* the one to be overwritten */
+};
+LB_SIZE_ASSERT(connect_flows, 232);

@@ -1,0 +1,95 @@
+// The connect delivery (bpf/connect.bpf.c): loads the programs, attaches them to cgroups, and keeps the tables they choose by.
+// Maps and links are pinned: when this process is gone, sockets go on getting endpoints from the tables as they were last; the
+// next process takes maps and links over without a gap. Detach removes every trace.
+// Main thread. Bounded by the maps: 1,024 services, 32,768 endpoints, 65,536 slots in two generations.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/container/flat_hash_map.h"
+#include "absl/container/flat_hash_set.h"
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "bpf/lb_abi.h"
+#include "dataplane/core/ip_address.h"
+#include "dataplane/kernel/pin_directory.h"
+
+namespace ringway::dp {
+
+struct ConnectTarget {
+  std::string identity;  // EndpointIdentity
+  IpAddress address;
+  uint32_t weight = 1;
+  bool operator==(const ConnectTarget&) const = default;
+};
+
+struct ConnectService {
+  std::string name;  // the listener's
+  IpAddress address;
+  bool udp = false;
+  bool refuse_empty = false;  // without an endpoint: ECONNREFUSED; else the connect goes to the address itself
+  bool least_open = false;
+  std::vector<ConnectTarget> ready;  // of the address's family
+  bool operator==(const ConnectService&) const = default;
+};
+
+class ConnectDelivery {
+ public:
+  // Loads the programs, over the maps pinned below `pin_folder`/connect if there are any. Attaches nothing.
+  static absl::StatusOr<std::unique_ptr<ConnectDelivery>> Start(const std::string& pin_folder, const std::string& log_folder);
+  ~ConnectDelivery();
+
+  // From now on these services, in these cgroups (directories of a cgroup2 file system) and those below them. A cgroup that is
+  // not there is tried again by Tick; status() names it.
+  absl::Status Apply(const std::vector<ConnectService>& services, const std::vector<std::string>& cgroups);
+
+  // Once a second: what an earlier table left, endpoints nobody uses any more, cgroups that were not there.
+  void Tick();
+
+  // OK, or what is not as it should be, in words.
+  const absl::Status& status() const { return tables_.ok() ? attached_ : tables_; }
+  connect_counters OfEndpoint(const std::string& identity) const;
+  connect_counters OfService(const std::string& name) const;
+
+  // Unlinks programs and maps: nothing is left of the delivery.
+  static absl::Status Detach(const std::string& pin_folder);
+
+ private:
+  struct Programs;
+  struct Known {
+    ConnectService service;
+    uint64_t generation = 0;
+  };
+  ConnectDelivery(std::unique_ptr<Programs> programs, PinDirectory pins);
+
+  absl::Status Write(const ConnectService& service);
+  absl::Status WriteSlots(uint64_t id, uint64_t generation, const std::vector<connect_slot>& slots);
+  absl::Status RemoveOthers(const std::vector<ConnectService>& services);
+  void AddReady(const std::vector<ConnectService>& services);
+  void DropUnready(const std::vector<ConnectService>& services);
+  absl::Status Attach();
+  absl::Status AttachTo(const std::string& cgroup);
+  bool Unwanted(const std::string& pin) const;
+  void DropOldSlots();
+  void DropOldCounters();
+  connect_counters Counters(uint64_t id) const;
+
+  std::unique_ptr<Programs> programs_;
+  PinDirectory pins_;
+  uint64_t netns_ = 0;
+  uint64_t generation_ = 0;
+  bool slots_old_ = true;  // there may be slots that no service names
+  absl::flat_hash_map<std::string, Known> known_;  // by listener
+  absl::flat_hash_set<uint64_t> ready_;    // endpoints that a table names
+  absl::flat_hash_set<uint64_t> leaving_;  // others that have counters
+  std::vector<std::string> cgroups_;
+  absl::flat_hash_set<uint64_t> cgroup_ids_;
+  absl::flat_hash_set<std::string> links_;  // pins of links that run our programs
+  absl::Status tables_;
+  absl::Status attached_;
+};
+
+}  // namespace ringway::dp
