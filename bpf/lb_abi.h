@@ -348,3 +348,25 @@ struct connect_flows {
 	__u64 next; /* the one to be overwritten */
 };
 LB_SIZE_ASSERT(connect_flows, 232);
+
+/*
+ * Which worker takes a new connection (steer.bpf.c, dataplane/kernel/steer.h). One object for each listening address; all of
+ * them share steer_load, which is mapped into the dataplane: a worker stores one word when a session begins or ends.
+ */
+#define STEER_WORKERS_MAX 256
+
+struct steer_worker {
+	__u64 sessions; /* by the worker: taken since the start in the upper half, open in the lower */
+	__u32 given;    /* by the programs: connections given to it */
+	__u32 zero;
+};
+LB_SIZE_ASSERT(steer_worker, 16);
+
+struct steer_options {
+	__u32 workers;
+	__u32 slack;                         /* the worker on this CPU may have so many more than the least loaded one */
+	__u16 cpu_worker[STEER_WORKERS_MAX]; /* by CPU: worker + 1 that is pinned to it; 0: none */
+};
+LB_SIZE_ASSERT(steer_options, 520);
+
+enum steer_reason { STEER_LOCAL = 0, STEER_LEAST = 1, STEER_KERNEL = 2, STEER_REASONS = 3 };

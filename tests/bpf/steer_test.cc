@@ -1,0 +1,172 @@
+// Steering with live listening sockets: which of them gets a connection, and what happens when it cannot be decided.
+#include <gtest/gtest.h>
+#include <poll.h>
+#include <sched.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <cstring>
+#include <numeric>
+
+#include "dataplane/feed/address.h"
+#include "dataplane/feed/listener_sockets.h"
+#include "dataplane/kernel/steer.h"
+
+namespace ringway::dp {
+namespace {
+
+class SteerTest : public testing::Test {
+ protected:
+  static constexpr uint32_t kWorkers = 4;
+
+  void SetUp() override {
+    auto sockets = OpenListenerSockets(*ParseBind("127.0.0.1:0"), kWorkers);
+    ASSERT_TRUE(sockets.ok());
+    listening_ = *std::move(sockets);
+    address_ = LocalAddress(listening_[0].get());
+  }
+  std::unique_ptr<Steering> Start(std::vector<int> cpus = {-1, -1, -1, -1}) {
+    auto steering = Steering::Start(std::move(cpus), "/tmp/ringway-steer-logs");
+    EXPECT_TRUE(steering.ok()) << steering.status();
+    return *std::move(steering);
+  }
+  std::vector<int> Fds() const {
+    std::vector<int> fds;
+    for (const UniqueFd& fd : listening_) fds.push_back(fd.get());
+    return fds;
+  }
+  void SetLoad(Steering& steering, uint32_t worker, uint32_t taken, uint32_t open) {
+    steering.SessionsOf(worker)->store(uint64_t{taken} << 32 | open);
+  }
+  void Connect(int times) {
+    for (int i = 0; i < times; ++i) {
+      UniqueFd fd(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+      sockaddr_storage storage;
+      const socklen_t size = ToSockaddr(address_, storage);
+      ASSERT_EQ(connect(fd.get(), reinterpret_cast<sockaddr*>(&storage), size), 0) << std::strerror(errno);
+      clients_.push_back(std::move(fd));
+    }
+  }
+  // How many wait in each worker's socket; takes them.
+  std::vector<uint32_t> Accepted() {
+    std::vector<uint32_t> counts;
+    for (const UniqueFd& fd : listening_) {
+      uint32_t count = 0;
+      for (int client; (client = accept(fd.get(), nullptr, nullptr)) >= 0; ++count) close(client);
+      counts.push_back(count);
+    }
+    return counts;
+  }
+
+  std::vector<UniqueFd> listening_;
+  IpAddress address_;
+  std::vector<UniqueFd> clients_;
+};
+
+using Counts = std::vector<uint32_t>;
+
+TEST_F(SteerTest, ConnectionsTakeTurnsWhileNoneIsAccepted) {
+  auto steering = Start();
+  ASSERT_TRUE(steering->Steer("a", Fds()).ok());
+  Connect(40);
+  EXPECT_EQ(Accepted(), Counts({10, 10, 10, 10}));
+  EXPECT_EQ(steering->Counts()[STEER_LEAST], 40u);
+}
+
+TEST_F(SteerTest, TheLeastLoadedWorkerGetsTheNextOnes) {
+  auto steering = Start();
+  ASSERT_TRUE(steering->Steer("a", Fds()).ok());
+  for (uint32_t worker = 0; worker < kWorkers; ++worker) SetLoad(*steering, worker, 0, worker == 2 ? 5 : 15);
+  Connect(10);
+  EXPECT_EQ(Accepted(), Counts({0, 0, 10, 0}));
+}
+
+TEST_F(SteerTest, ASessionThatWasTakenCountsOnce) {
+  auto steering = Start();
+  ASSERT_TRUE(steering->Steer("a", Fds()).ok());
+  Connect(8);
+  EXPECT_EQ(Accepted(), Counts({2, 2, 2, 2}));
+  // All took theirs; worker 1's have ended.
+  for (uint32_t worker = 0; worker < kWorkers; ++worker) SetLoad(*steering, worker, 2, worker == 1 ? 0 : 2);
+  Connect(2);
+  EXPECT_EQ(Accepted(), Counts({0, 2, 0, 0}));
+}
+
+TEST_F(SteerTest, TheWorkerOnTheCpuIsPreferredWithinTheSlack) {
+  cpu_set_t before, one;
+  ASSERT_EQ(sched_getaffinity(0, sizeof(before), &before), 0);
+  CPU_ZERO(&one);
+  CPU_SET(sched_getcpu(), &one);
+  const int cpu = sched_getcpu();
+  ASSERT_EQ(sched_setaffinity(0, sizeof(one), &one), 0);
+  auto steering = Start({-1, -1, -1, cpu});
+  ASSERT_TRUE(steering->Steer("a", Fds()).ok());
+  Connect(3);  // loopback: the SYN is handled on the CPU that sends it
+  EXPECT_EQ(Accepted(), Counts({0, 0, 0, 3}));
+  EXPECT_EQ(steering->Counts()[STEER_LOCAL], 3u);
+  Connect(1);
+  EXPECT_EQ(Accepted(), Counts({1, 0, 0, 0})) << "three more than the others is beyond the slack";
+  sched_setaffinity(0, sizeof(before), &before);
+}
+
+TEST_F(SteerTest, AWorkerWithoutSocketIsPassedByTheKernel) {
+  auto steering = Start();
+  std::vector<int> fds = Fds();
+  fds[0] = -1;  // which is the least loaded one
+  ASSERT_TRUE(steering->Steer("a", fds).ok());
+  Connect(5);
+  const Counts got = Accepted();
+  EXPECT_EQ(std::accumulate(got.begin(), got.end(), 0u), 5u) << "none is lost";
+  EXPECT_EQ(steering->Counts()[STEER_KERNEL], 5u);
+}
+
+TEST_F(SteerTest, ReleasedGroupIsTheKernelsAgainAndAnotherProcessMaySteerIt) {
+  auto steering = Start();
+  ASSERT_TRUE(steering->Steer("a", Fds()).ok());
+  auto successor = Start();
+  EXPECT_FALSE(successor->Steer("a", Fds()).ok()) << "a socket is in one array at a time";
+  Connect(4);
+  EXPECT_EQ(Accepted(), Counts({1, 1, 1, 1})) << "and the first one steers on";
+  steering->ReleaseAll();
+  Connect(50);
+  const Counts hashed = Accepted();
+  EXPECT_EQ(std::accumulate(hashed.begin(), hashed.end(), 0u), 50u);
+  EXPECT_EQ(steering->Counts()[STEER_LEAST], 4u);
+  ASSERT_TRUE(successor->Steer("a", Fds()).ok());
+  Connect(8);
+  EXPECT_EQ(Accepted(), Counts({2, 2, 2, 2}));
+}
+
+TEST_F(SteerTest, GroupsShareTheLoads) {
+  auto steering = Start();
+  auto second = OpenListenerSockets(*ParseBind("127.0.0.1:0"), kWorkers);
+  ASSERT_TRUE(second.ok());
+  std::vector<int> fds;
+  for (const UniqueFd& fd : *second) fds.push_back(fd.get());
+  ASSERT_TRUE(steering->Steer("a", Fds()).ok());
+  ASSERT_TRUE(steering->Steer("b", fds).ok());
+  Connect(2);
+  address_ = LocalAddress(fds[0]);
+  std::swap(listening_, *second);
+  Connect(2);
+  EXPECT_EQ(Accepted(), Counts({0, 0, 1, 1}));
+}
+
+TEST_F(SteerTest, ConnectionsThatNeverCameAreForgotten) {
+  auto steering = Start();
+  ASSERT_TRUE(steering->Steer("a", Fds()).ok());
+  Connect(8);
+  Accepted();
+  for (int i = 0; i < 3; ++i) steering->Tick();
+  for (uint32_t worker = 0; worker < kWorkers; ++worker) SetLoad(*steering, worker, worker == 3 ? 0 : 2, 0);
+  for (int i = 0; i < 3; ++i) steering->Tick();
+  Connect(1);
+  EXPECT_EQ(Accepted(), Counts({1, 0, 0, 0})) << "worker 3 is still owed two";
+  for (uint32_t worker = 0; worker < kWorkers; ++worker) SetLoad(*steering, worker, worker == 3 ? 0 : 3, worker == 3 ? 0 : 1);
+  for (int i = 0; i < 6; ++i) steering->Tick();
+  Connect(1);
+  EXPECT_EQ(Accepted(), Counts({0, 0, 0, 1}));
+}
+
+}  // namespace
+}  // namespace ringway::dp
