@@ -53,7 +53,7 @@ json::array Listeners(const std::vector<api::Listener>& listeners) {
     for (const api::Route& route : listener.routes) routes.push_back({{"host", route.host}, {"path", route.path}, {"service", route.service}});
     array.push_back({{"name", listener.name},
                      {"bind", listener.bind},
-                     {"protocol", listener.protocol == api::Protocol::kHttp ? "http" : "tcp"},
+                     {"protocol", std::string(api::NameOf(listener.protocol))},
                      {"routes", std::move(routes)}});
   }
   return array;

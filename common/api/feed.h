@@ -10,7 +10,12 @@
 
 namespace ringway::api {
 
-enum class Protocol : uint8_t { kHttp, kTcp };
+enum class Protocol : uint8_t { kHttp, kTcp, kUdp };
+// Where a listener's bytes go: through the workers; from client to endpoint in the kernel, packet by packet; or, for clients of
+// this host, straight from their connect(2) to the endpoint. docs/deliveries.md.
+enum class Delivery : uint8_t { kProxy, kPacket, kConnect };
+// What a listener of another delivery does on a kernel that cannot: the proxy takes it (never for UDP), or nobody.
+enum class Fallback : uint8_t { kProxy, kRefuse };
 enum class Balance : uint8_t { kRoundRobin, kLeastRequests, kRandomOfTwo };
 
 // kReady may get requests. kDraining gets no new ones, what is in flight ends in peace. kDown is known and shown, and gets none.
@@ -99,14 +104,55 @@ struct Route {
 struct Listener {
   std::string name;
   std::string bind;  // "ADDRESS:PORT", "[ADDRESS]:PORT"
-  Protocol protocol = Protocol::kHttp;
-  std::vector<Route> routes;  // kTcp: exactly one, host and path empty
+  Protocol protocol = Protocol::kHttp;  // kUdp: never with Delivery::kProxy
+  Delivery delivery = Delivery::kProxy;  // kPacket: never with kHttp
+  Fallback fallback = Fallback::kProxy;
+  std::vector<Route> routes;  // kTcp, kUdp: exactly one, host and path empty
   uint32_t head_timeout_ms = 10000;   // first byte of a request head -> its last byte, in total
   uint32_t client_idle_ms = 60000;    // keep-alive: end of a response -> first byte of the next request
   uint32_t head_bytes_max = 16384;    // request line and headers; 431 beyond; at most 16384
   uint32_t target_bytes_max = 8192;   // request target; 414 beyond
   std::vector<std::string> trusted_proxies;  // CIDR; their X-Forwarded-* are kept, anyone else's replaced
   bool operator==(const Listener&) const = default;
+};
+
+enum class PacketMode : uint8_t { kAuto, kTc, kXdp };
+// An interface that packets of clients or endpoints come in by. `name` may end in '*'.
+struct PacketInterface {
+  std::string name;
+  PacketMode mode = PacketMode::kAuto;
+  bool operator==(const PacketInterface&) const = default;
+};
+// kNat: the endpoint sees an address of the balancer. kTransparent: it sees the client, and its way back to clients leads
+// through the balancer. kDirect: it sees the client and the service's address, which it holds itself, and answers past us.
+enum class PacketNat : uint8_t { kNat, kTransparent, kDirect };
+enum class OnDead : uint8_t { kReset, kSilence };  // what the clients of an endpoint that died hear
+enum class OnStop : uint8_t { kDetach, kKeep };
+// No packet of a flow for so long: it is forgotten.
+struct PacketTimeouts {
+  uint32_t syn_ms = 10000;             // TCP, until the client has answered the endpoint
+  uint32_t established_ms = 7440000;   // TCP; RFC 5382 wants no less than 2 h 4 min
+  uint32_t fin_ms = 60000;             // TCP, one side has closed
+  uint32_t closed_ms = 5000;           // TCP, both have
+  uint32_t reset_ms = 2000;            // TCP, after a RST
+  uint32_t udp_ms = 30000;             // UDP, only the client has spoken
+  uint32_t udp_answered_ms = 5000;     // UDP, one question and its answer
+  uint32_t udp_stream_ms = 120000;     // UDP, more than that
+  bool operator==(const PacketTimeouts&) const = default;
+};
+// Packet delivery, for all listeners that have it.
+struct Packet {
+  std::vector<PacketInterface> interfaces;  // none: each that has an address, loopback aside
+  PacketNat nat = PacketNat::kNat;
+  std::vector<std::string> snat_addresses;  // kNat: what endpoints see; none: the address this host reaches each of them from
+  uint32_t snat_port_first = 10240;         // below the range of local ports, so that the host's own connections never clash
+  uint32_t snat_port_last = 32767;
+  OnDead on_dead = OnDead::kReset;
+  OnStop on_stop = OnStop::kDetach;
+  uint32_t flows_max = 131072;
+  PacketTimeouts timeouts;
+  std::string pin_dir = "/sys/fs/bpf/ringway";
+  bool operator==(const Packet&) const = default;
 };
 
 struct Stats {
@@ -123,6 +169,7 @@ struct Snapshot {
   std::vector<Listener> listeners;  // sorted by name
   std::vector<Service> services;    // sorted by name
   Stats stats;
+  Packet packet;
   uint32_t sessions_max = 0;            // per dataplane; 0: from the limit of open files
   uint32_t shutdown_timeout_ms = 30000;  // SIGTERM: time for requests in flight to end
   uint32_t handover_timeout_ms = 600000;  // after an upgrade: time for the old dataplane's sessions to end

@@ -79,12 +79,40 @@ void Fields(auto& visit, Is<Listener> auto& s) {
   visit("name", s.name);
   visit("bind", s.bind);
   visit("protocol", s.protocol);
+  visit("delivery", s.delivery);
+  visit("fallback", s.fallback);
   visit("routes", s.routes);
   visit("head_timeout_ms", s.head_timeout_ms);
   visit("client_idle_ms", s.client_idle_ms);
   visit("head_bytes_max", s.head_bytes_max);
   visit("target_bytes_max", s.target_bytes_max);
   visit("trusted_proxies", s.trusted_proxies);
+}
+void Fields(auto& visit, Is<PacketInterface> auto& s) {
+  visit("name", s.name);
+  visit("mode", s.mode);
+}
+void Fields(auto& visit, Is<PacketTimeouts> auto& s) {
+  visit("syn_ms", s.syn_ms);
+  visit("established_ms", s.established_ms);
+  visit("fin_ms", s.fin_ms);
+  visit("closed_ms", s.closed_ms);
+  visit("reset_ms", s.reset_ms);
+  visit("udp_ms", s.udp_ms);
+  visit("udp_answered_ms", s.udp_answered_ms);
+  visit("udp_stream_ms", s.udp_stream_ms);
+}
+void Fields(auto& visit, Is<Packet> auto& s) {
+  visit("interfaces", s.interfaces);
+  visit("nat", s.nat);
+  visit("snat_addresses", s.snat_addresses);
+  visit("snat_port_first", s.snat_port_first);
+  visit("snat_port_last", s.snat_port_last);
+  visit("on_dead", s.on_dead);
+  visit("on_stop", s.on_stop);
+  visit("flows_max", s.flows_max);
+  visit("timeouts", s.timeouts);
+  visit("pin_dir", s.pin_dir);
 }
 void Fields(auto& visit, Is<Stats> auto& s) {
   visit("bind", s.bind);
@@ -97,6 +125,7 @@ void Fields(auto& visit, Is<Snapshot> auto& s) {
   visit("listeners", s.listeners);
   visit("services", s.services);
   visit("stats", s.stats);
+  visit("packet", s.packet);
   visit("sessions_max", s.sessions_max);
   visit("shutdown_timeout_ms", s.shutdown_timeout_ms);
   visit("handover_timeout_ms", s.handover_timeout_ms);
@@ -157,7 +186,31 @@ template <typename E>
 struct EnumNames;
 template <>
 struct EnumNames<Protocol> {
-  static constexpr std::string_view kNames[] = {"http", "tcp"};
+  static constexpr std::string_view kNames[] = {"http", "tcp", "udp"};
+};
+template <>
+struct EnumNames<Delivery> {
+  static constexpr std::string_view kNames[] = {"proxy", "packet", "connect"};
+};
+template <>
+struct EnumNames<Fallback> {
+  static constexpr std::string_view kNames[] = {"proxy", "refuse"};
+};
+template <>
+struct EnumNames<PacketMode> {
+  static constexpr std::string_view kNames[] = {"auto", "tc", "xdp"};
+};
+template <>
+struct EnumNames<PacketNat> {
+  static constexpr std::string_view kNames[] = {"nat", "transparent", "direct"};
+};
+template <>
+struct EnumNames<OnDead> {
+  static constexpr std::string_view kNames[] = {"reset", "silence"};
+};
+template <>
+struct EnumNames<OnStop> {
+  static constexpr std::string_view kNames[] = {"detach", "keep"};
 };
 template <>
 struct EnumNames<Balance> {
@@ -331,6 +384,9 @@ absl::StatusOr<Message> DecodeAs(std::string_view type, const json::value& docum
 }
 
 }  // namespace
+
+std::string_view NameOf(Protocol protocol) { return EnumNames<Protocol>::kNames[static_cast<size_t>(protocol)]; }
+std::string_view NameOf(Delivery delivery) { return EnumNames<Delivery>::kNames[static_cast<size_t>(delivery)]; }
 
 std::string EncodeMessage(const Message& message) {
   return std::visit(

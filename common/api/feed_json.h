@@ -22,4 +22,8 @@ absl::Status ApplyDelta(const Delta& delta, Snapshot& snapshot);
 // endpoints changed and a whole snapshot has to travel.
 absl::StatusOr<Delta> MakeDelta(const Snapshot& before, const Snapshot& after);
 
+// As the config and the feed spell them: "http", "packet".
+std::string_view NameOf(Protocol protocol);
+std::string_view NameOf(Delivery delivery);
+
 }  // namespace ringway::api

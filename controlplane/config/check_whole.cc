@@ -10,13 +10,14 @@ namespace {
 struct NamedBind {
   std::string path;
   std::string bind;
+  bool udp = false;  // ports of their own, beside those of TCP
 };
 
 void CheckPorts(Diagnostics& diagnostics, const Config& config) {
   std::vector<NamedBind> all = {{"stats.bind", config.stats.bind}};
   if (config.catalog.type == CatalogConfig::Type::kEmbedded) all.push_back({"catalog.listen", config.catalog.listen});
   for (size_t i = 0; i < config.listeners.size(); ++i) {
-    all.push_back({JoinPath("listeners", i) + ".bind", config.listeners[i].bind});
+    all.push_back({JoinPath("listeners", i) + ".bind", config.listeners[i].bind, config.listeners[i].protocol == api::Protocol::kUdp});
   }
   // Defaults first, so that the complaint stands at what the file says.
   std::vector<NamedBind> binds;
@@ -27,7 +28,7 @@ void CheckPorts(Diagnostics& diagnostics, const Config& config) {
   }
   for (size_t i = 0; i < binds.size(); ++i) {
     for (size_t j = 0; j < i; ++j) {
-      if (!BindsClash(binds[i].bind, binds[j].bind)) continue;
+      if (binds[i].udp != binds[j].udp || !BindsClash(binds[i].bind, binds[j].bind)) continue;
       diagnostics.Error(binds[i].path, "\"" + binds[i].bind + "\" clashes with " + binds[j].path + " \"" + binds[j].bind + "\"; wanted a port of its own");
     }
   }
@@ -39,6 +40,27 @@ void CheckListenerNames(Diagnostics& diagnostics, const Config& config) {
       if (config.listeners[i].name.empty() || config.listeners[i].name != config.listeners[j].name) continue;
       diagnostics.Error(JoinPath("listeners", i) + ".name", "\"" + config.listeners[i].name + "\" is the name of " + JoinPath("listeners", j) + " too; wanted a name of its own");
     }
+  }
+}
+
+bool HasPacketListener(const Config& config) {
+  return std::any_of(config.listeners.begin(), config.listeners.end(),
+                     [](const api::Listener& listener) { return listener.delivery == api::Delivery::kPacket; });
+}
+
+// Endpoints of packet delivery are never connected to by Ringway: only a check tells that one has died.
+void CheckPacket(Diagnostics& diagnostics, const Config& config) {
+  if (diagnostics.Given("packet") && !HasPacketListener(config)) {
+    diagnostics.WarningAtKey("packet", "no listener has \"delivery\": \"packet\"");
+  }
+  for (size_t i = 0; i < config.listeners.size(); ++i) {
+    const api::Listener& listener = config.listeners[i];
+    if (listener.delivery != api::Delivery::kPacket || listener.routes.size() != 1) continue;
+    const auto service = config.services.find(listener.routes[0].service);
+    if (service == config.services.end() || service->second.health_check || service->second.endpoints.empty()) continue;
+    diagnostics.WarningAtKey(JoinPath("services", service->first),
+                             "endpoints named here, reached by packet delivery and never checked: one that dies keeps its share of the clients; "
+                             "wanted a \"health_check\"");
   }
 }
 
@@ -66,6 +88,7 @@ std::optional<HealthCheck> DefaultHealthCheck(const Config& config, const std::s
 void CheckWhole(Diagnostics& diagnostics, Config& config) {
   CheckListenerNames(diagnostics, config);
   CheckPorts(diagnostics, config);
+  CheckPacket(diagnostics, config);
   for (const auto& [name, service] : config.services) {
     if (!IsRoutedTo(config, name)) diagnostics.WarningAtKey(JoinPath("services", name), "no listener routes to this service");
   }

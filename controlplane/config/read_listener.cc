@@ -47,7 +47,7 @@ void ReadRoutes(ObjectReader& reader, const boost::json::value& value, api::List
   }
   if (has_service) listener.routes.push_back({.host = "", .path = "", .service = service});
   if (has_routes && !http) {
-    diagnostics.ErrorAtKey(reader.PathOf("routes"), "a tcp listener has no routes; wanted \"service\": \"NAME\"");
+    diagnostics.ErrorAtKey(reader.PathOf("routes"), "a tcp or udp listener has no routes; wanted \"service\": \"NAME\"");
   } else if (has_routes && has_service) {
     diagnostics.ErrorAtKey(reader.PathOf("routes"), "wanted either \"service\" or \"routes\", got both");
   } else if (has_routes) {
@@ -68,6 +68,27 @@ void ReadRoutes(ObjectReader& reader, const boost::json::value& value, api::List
   }
 }
 
+// A proxy reads HTTP and relays streams; the kernel sees packets. What does not go together is refused, not guessed.
+void ReadDelivery(ObjectReader& reader, api::Listener& listener) {
+  using Delivery = api::Delivery;
+  Diagnostics& diagnostics = reader.diagnostics();
+  reader.Choice<Delivery>("delivery", {{"proxy", Delivery::kProxy}, {"packet", Delivery::kPacket}, {"connect", Delivery::kConnect}}, listener.delivery);
+  const bool udp = listener.protocol == api::Protocol::kUdp;
+  if (udp) listener.fallback = api::Fallback::kRefuse;
+  const bool chosen = reader.Choice<api::Fallback>("fallback", {{"proxy", api::Fallback::kProxy}, {"refuse", api::Fallback::kRefuse}}, listener.fallback);
+  if (chosen && listener.delivery == Delivery::kProxy) {
+    diagnostics.ErrorAtKey(reader.PathOf("fallback"), "the proxy has nothing to fall back from; wanted \"delivery\": \"packet\" or \"connect\", or this key gone");
+  } else if (chosen && udp && listener.fallback == api::Fallback::kProxy) {
+    diagnostics.Error(reader.PathOf("fallback"), "the proxy does not carry udp; wanted \"refuse\"");
+  }
+  if (udp && listener.delivery == Delivery::kProxy) {
+    diagnostics.Error(reader.PathOf("protocol"), "the proxy does not carry udp; wanted \"delivery\": \"packet\" or \"connect\" beside it");
+  }
+  if (listener.protocol == api::Protocol::kHttp && listener.delivery == Delivery::kPacket) {
+    diagnostics.Error(reader.PathOf("delivery"), "packets are delivered without reading HTTP; wanted \"protocol\": \"tcp\" beside it, which carries HTTP too");
+  }
+}
+
 }  // namespace
 
 api::Listener ReadListener(const boost::json::value& value, const std::string& path, Diagnostics& diagnostics) {
@@ -77,7 +98,8 @@ api::Listener ReadListener(const boost::json::value& value, const std::string& p
   if (reader.String("name", listener.name) && listener.name.empty()) diagnostics.Error(reader.PathOf("name"), "wanted a name, got \"\"");
   if (reader.Find("bind") == nullptr && value.is_object()) diagnostics.Error(path, "wanted a \"bind\" like \"0.0.0.0:80\"");
   reader.Bind("bind", listener.bind);
-  reader.Choice<api::Protocol>("protocol", {{"http", api::Protocol::kHttp}, {"tcp", api::Protocol::kTcp}}, listener.protocol);
+  reader.Choice<api::Protocol>("protocol", {{"http", api::Protocol::kHttp}, {"tcp", api::Protocol::kTcp}, {"udp", api::Protocol::kUdp}}, listener.protocol);
+  ReadDelivery(reader, listener);
   ReadRoutes(reader, value, listener);
   reader.Duration("head_timeout", 100, kDayMs, listener.head_timeout_ms);
   reader.Duration("client_idle", 100, kDayMs, listener.client_idle_ms);

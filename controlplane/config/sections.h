@@ -18,6 +18,8 @@ api::Listener ReadListener(const boost::json::value& value, const std::string& p
 ServiceConfig ReadService(std::string_view name, const boost::json::value& value, const std::string& path, Diagnostics& diagnostics);
 // The keys of a service that say what it does when its endpoints fail, are full, or are not there.
 void ReadResilience(ObjectReader& reader, ServiceConfig& service);
+// "packet": how packets are delivered, for all listeners with that delivery.
+void ReadPacket(const boost::json::value& value, const std::string& path, Diagnostics& diagnostics, api::Packet& out);
 void ReadStats(const boost::json::value& value, const std::string& path, Diagnostics& diagnostics, api::Stats& out);
 
 // What only the whole file can tell: names given twice, ports that clash. Also gives each service that is routed to but not

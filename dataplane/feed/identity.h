@@ -4,6 +4,7 @@
 #include <string>
 
 #include "common/api/feed.h"
+#include "common/api/feed_json.h"
 
 namespace ringway::dp {
 
@@ -17,9 +18,10 @@ inline std::string EndpointIdentity(const std::string& service, const api::Endpo
   return identity;
 }
 
-// A renamed listener keeps its sockets and sessions; another address or protocol means others.
-inline std::string ListenerIdentity(const api::Listener& listener) {
-  return listener.bind + (listener.protocol == api::Protocol::kTcp ? " tcp" : " http");
+// A renamed listener keeps its sockets and sessions; another address or protocol means others, and so does another delivery:
+// `by_workers` is false for one whose packets the kernel delivers, or nobody.
+inline std::string ListenerIdentity(const api::Listener& listener, bool by_workers = true) {
+  return listener.bind + " " + std::string(api::NameOf(listener.protocol)) + (by_workers ? "" : " not by workers");
 }
 
 }  // namespace ringway::dp

@@ -29,7 +29,7 @@ bool SetOn(int fd, int level, int option) {
   return setsockopt(fd, level, option, &on, sizeof(on)) == 0;
 }
 
-absl::StatusOr<UniqueFd> OpenOne(const IpAddress& address) {
+absl::StatusOr<UniqueFd> BindOne(const IpAddress& address) {
   UniqueFd fd(socket(address.v6 ? AF_INET6 : AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
   if (fd.get() < 0) return Failed(address, "socket");
   if (!SetOn(fd.get(), SOL_SOCKET, SO_REUSEADDR) || !SetOn(fd.get(), SOL_SOCKET, SO_REUSEPORT)) {
@@ -39,8 +39,15 @@ absl::StatusOr<UniqueFd> OpenOne(const IpAddress& address) {
   sockaddr_storage storage;
   const socklen_t size = ToSockaddr(address, storage);
   if (bind(fd.get(), reinterpret_cast<sockaddr*>(&storage), size) != 0) return Failed(address, "bind");
-  if (listen(fd.get(), kBacklog) != 0) return Failed(address, "listen");
   return fd;
+}
+
+absl::StatusOr<UniqueFd> OpenOne(const IpAddress& address) {
+  absl::StatusOr<UniqueFd> bound = BindOne(address);
+  if (!bound.ok()) return bound;
+  UniqueFd& fd = *bound;
+  if (listen(fd.get(), kBacklog) != 0) return Failed(address, "listen");
+  return bound;
 }
 
 }  // namespace
@@ -48,6 +55,8 @@ absl::StatusOr<UniqueFd> OpenOne(const IpAddress& address) {
 UniqueFd::~UniqueFd() {
   if (fd_ >= 0) close(fd_);
 }
+
+absl::StatusOr<UniqueFd> ReservePort(const IpAddress& address) { return BindOne(address); }
 
 bool OthersListen(const IpAddress& address) {
   if (address.port == 0) return false;

@@ -33,6 +33,10 @@ inline constexpr int kBacklog = 4096;  // the kernel cuts it to net.core.somaxco
 // sockets take IPv6 only. Unavailable names the address and the error: a later try may succeed.
 absl::StatusOr<std::vector<UniqueFd>> OpenListenerSockets(const IpAddress& address, uint32_t count);
 
+// Bound and not listening: while a listener's connections are delivered in the kernel nobody else gets its port, and what
+// reaches this host's stack all the same is refused. With SO_REUSEPORT, so that a successor may hold it at the same time.
+absl::StatusOr<UniqueFd> ReservePort(const IpAddress& address);
+
 // Does a socket listen there already, be it one with SO_REUSEPORT that would let ours in beside it?
 bool OthersListen(const IpAddress& address);
 

@@ -59,6 +59,7 @@ absl::StatusOr<std::unique_ptr<const BackendMap>> MapBuilder::Build(
   unopened_.clear();
   const std::vector<ServiceChange> changes = ChangedServices(directory_.snapshot.get(), *snapshot);
   if (absl::Status s = Validate(*snapshot, changes); !s.ok()) return s;
+  PreparePacket(*snapshot);
   if (absl::Status s = CheckRoom(*snapshot, changes); !s.ok()) return s;
   absl::StatusOr<std::vector<Opened>> opened = OpenNewListeners(*snapshot);
   if (!opened.ok()) return opened.status();
@@ -81,7 +82,7 @@ absl::Status MapBuilder::CheckRoom(const api::Snapshot& snapshot, const std::vec
     }
   }
   for (const api::Listener& listener : snapshot.listeners) {
-    listeners += listener_handles_.Find(ListenerIdentity(listener)).has_value() ? 0 : 1;
+    listeners += listener_handles_.Find(Identity(listener)).has_value() ? 0 : 1;
   }
   const auto check = [](const char* what, size_t wanted, const HandleTable& table) {
     if (wanted <= table.available()) return absl::OkStatus();
@@ -99,7 +100,7 @@ absl::StatusOr<std::vector<MapBuilder::Opened>> MapBuilder::OpenNewListeners(
     const api::Snapshot& snapshot) {
   std::vector<Opened> opened;
   for (const api::Listener& listener : snapshot.listeners) {
-    const std::string identity = ListenerIdentity(listener);
+    const std::string identity = Identity(listener);
     if (listener_handles_.Find(identity).has_value()) continue;
     absl::StatusOr<std::vector<UniqueFd>> sockets = SocketsFor(listener, identity);
     if (sockets.ok()) {
@@ -117,7 +118,33 @@ absl::StatusOr<std::vector<MapBuilder::Opened>> MapBuilder::OpenNewListeners(
   return opened;
 }
 
+void MapBuilder::PreparePacket(const api::Snapshot& snapshot) {
+  const bool wanted = std::any_of(snapshot.listeners.begin(), snapshot.listeners.end(),
+                                  [](const api::Listener& listener) { return listener.delivery == api::Delivery::kPacket; });
+  if (wanted && !kernel_delivers_) kernel_delivers_ = prepare_packet_ && prepare_packet_(snapshot).ok();
+}
+
+// Connect delivery is of clients of this host: all others come to the workers.
+bool MapBuilder::ByWorkers(const api::Listener& listener) const {
+  if (listener.protocol == api::Protocol::kUdp) return false;
+  if (listener.delivery != api::Delivery::kPacket) return true;
+  return !kernel_delivers_.value_or(false) && listener.fallback == api::Fallback::kProxy;
+}
+
+std::string MapBuilder::Identity(const api::Listener& listener) const { return ListenerIdentity(listener, ByWorkers(listener)); }
+
+// A worker without a socket is only idle. UDP has no bound socket that takes nothing: its port is not reserved.
+absl::StatusOr<std::vector<UniqueFd>> MapBuilder::NoSockets(const api::Listener& listener, const std::string& identity) {
+  if (listener.protocol != api::Protocol::kUdp && kernel_delivers_.value_or(false)) {
+    absl::StatusOr<UniqueFd> port = ReservePort(*ParseBind(listener.bind));
+    if (!port.ok()) return port.status();
+    reserved_[identity] = *std::move(port);
+  }
+  return std::vector<UniqueFd>(workers_.size());
+}
+
 absl::StatusOr<std::vector<UniqueFd>> MapBuilder::SocketsFor(const api::Listener& listener, const std::string& identity) {
+  if (!ByWorkers(listener)) return NoSockets(listener, identity);
   const auto inherited = inherited_.find(identity);
   if (inherited != inherited_.end()) return InheritedSockets(std::exchange(inherited->second, {}), listener);
   if (held_) return absl::UnavailableError("not opened while another process takes the listeners over");
@@ -226,20 +253,21 @@ void MapBuilder::RemoveService(const std::string& name) {
 
 void MapBuilder::CommitListeners(const api::Snapshot& snapshot, std::vector<Opened> opened) {
   std::set<std::string> kept;
-  for (const api::Listener& listener : snapshot.listeners) kept.insert(ListenerIdentity(listener));
+  for (const api::Listener& listener : snapshot.listeners) kept.insert(Identity(listener));
   if (directory_.snapshot != nullptr) {
     for (const api::Listener& listener : directory_.snapshot->listeners) {
-      const std::string identity = ListenerIdentity(listener);
+      const std::string identity = Identity(listener);
       if (kept.contains(identity)) continue;
       const ListenerHandle handle = *listener_handles_.Find(identity);
       // The workers close the sockets now; whoever comes back to this address gets new ones, and another handle.
       listener_handles_.LeaveForGood(handle, current_.version);
       current_.listeners[handle] = nullptr;
+      reserved_.erase(identity);
     }
   }
   directory_.listeners.clear();
   for (const api::Listener& listener : snapshot.listeners) {
-    const std::string identity = ListenerIdentity(listener);
+    const std::string identity = Identity(listener);
     const ListenerHandle handle = listener_handles_.Take(identity);
     ListenerEntry entry = MakeListener(listener, handle);
     const auto fresh = std::find_if(opened.begin(), opened.end(),
@@ -250,9 +278,10 @@ void MapBuilder::CommitListeners(const api::Snapshot& snapshot, std::vector<Open
     } else {
       for (UniqueFd& fd : fresh->sockets) entry.sockets.push_back(fd.Release());
       if (!entry.sockets.empty() && entry.sockets[0] >= 0) entry.address = LocalAddress(entry.sockets[0]);
-      spdlog::info("listener {} ({}) takes connections at {}", listener.name,
-                   listener.protocol == api::Protocol::kTcp ? "tcp" : "http",
-                   SpellAddress(entry.address));
+      const std::string protocol(api::NameOf(listener.protocol));
+      if (ByWorkers(listener)) spdlog::info("listener {} ({}) takes connections at {}", listener.name, protocol, SpellAddress(entry.address));
+      else spdlog::info("listener {} ({}) at {} is left to the kernel: delivery {}", listener.name, protocol, listener.bind,
+                        std::string(api::NameOf(listener.delivery)));
     }
     directory_.listeners[listener.name] = handle;
     Place(current_.listeners, handle, std::move(entry));

@@ -4,8 +4,10 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -27,6 +29,10 @@ class MapBuilder {
   // InvalidArgument: the snapshot is wrong in itself. Unavailable or ResourceExhausted: an address cannot be bound or no handle
   // is free now, a later try may succeed. The map's version is a sequence number of this process, not the snapshot's.
   absl::StatusOr<std::unique_ptr<const BackendMap>> Build(std::shared_ptr<const api::Snapshot> snapshot);
+
+  // Asked with the first snapshot that has a listener of packet delivery, before anything of it is taken: OK when the kernel
+  // can deliver. Else, and without this, such listeners fall back as they say, until this process ends.
+  void SetPacketDelivery(std::function<absl::Status(const api::Snapshot&)> prepare) { prepare_packet_ = std::move(prepare); }
 
   // While true no listener is opened (Unavailable): a successor is taking the sockets over and would not know of it.
   void HoldListeners(bool hold) { held_ = hold; }
@@ -57,7 +63,11 @@ class MapBuilder {
 
   absl::Status CheckRoom(const api::Snapshot& snapshot, const std::vector<ServiceChange>& changes) const;
   absl::StatusOr<std::vector<Opened>> OpenNewListeners(const api::Snapshot& snapshot);
+  void PreparePacket(const api::Snapshot& snapshot);
+  bool ByWorkers(const api::Listener& listener) const;
+  std::string Identity(const api::Listener& listener) const;
   absl::StatusOr<std::vector<UniqueFd>> SocketsFor(const api::Listener& listener, const std::string& identity);
+  absl::StatusOr<std::vector<UniqueFd>> NoSockets(const api::Listener& listener, const std::string& identity);
   std::vector<UniqueFd> InheritedSockets(std::vector<UniqueFd> sockets, const api::Listener& listener) const;
   bool ListensAt(const IpAddress& address) const;
   void CommitService(const ServiceChange& change);
@@ -80,6 +90,9 @@ class MapBuilder {
   bool held_ = false;
   std::map<std::string, std::vector<UniqueFd>> inherited_;  // by identity; index: the worker
   std::string unopened_;
+  std::function<absl::Status(const api::Snapshot&)> prepare_packet_;
+  std::optional<bool> kernel_delivers_;  // decided once: what a listener is does not change under it
+  std::map<std::string, UniqueFd> reserved_;  // ports of listeners that the kernel delivers, by identity
 };
 
 }  // namespace ringway::dp

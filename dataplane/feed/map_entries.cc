@@ -89,7 +89,7 @@ ListenerEntry MapBuilder::MakeListener(const api::Listener& listener, ListenerHa
   ListenerEntry entry;
   entry.handle = handle;
   entry.name = listener.name;
-  entry.protocol = listener.protocol == api::Protocol::kTcp ? Protocol::kTcp : Protocol::kHttp;
+  entry.protocol = listener.protocol == api::Protocol::kHttp ? Protocol::kHttp : Protocol::kTcp;
   entry.address = *ParseBind(listener.bind);
   for (const api::Route& route : listener.routes) {
     RouteEntry made{absl::AsciiStrToLower(route.host), route.path, directory_.services.at(route.service)};

@@ -77,10 +77,10 @@ absl::Status CheckService(const std::string& path, const ServiceChange& change) 
 
 absl::Status CheckRoutes(const std::string& path, const api::Listener& listener,
                          const std::set<std::string_view>& services) {
-  if (listener.protocol == api::Protocol::kTcp &&
+  if (listener.protocol != api::Protocol::kHttp &&
       (listener.routes.size() != 1 || !listener.routes[0].host.empty() ||
        !listener.routes[0].path.empty())) {
-    return Fault(path + ".routes", "wanted exactly one route without host and path for tcp");
+    return Fault(path + ".routes", "wanted exactly one route without host and path for tcp and udp");
   }
   for (size_t i = 0; i < listener.routes.size(); ++i) {
     if (services.contains(listener.routes[i].service)) continue;
@@ -88,6 +88,31 @@ absl::Status CheckRoutes(const std::string& path, const api::Listener& listener,
                  absl::StrCat("no service is called \"", listener.routes[i].service, "\""));
   }
   return absl::OkStatus();
+}
+
+absl::Status CheckDelivery(const std::string& path, const api::Listener& listener) {
+  if (listener.protocol == api::Protocol::kUdp && listener.delivery == api::Delivery::kProxy) {
+    return Fault(path + ".delivery", "the proxy does not carry udp");
+  }
+  if (listener.protocol == api::Protocol::kHttp && listener.delivery == api::Delivery::kPacket) {
+    return Fault(path + ".delivery", "packets are delivered as tcp or udp, not http");
+  }
+  return absl::OkStatus();
+}
+
+absl::Status CheckPacket(const api::Packet& packet) {
+  for (const std::string& address : packet.snat_addresses) {
+    if (const auto ip = ParseIp(address, 0); !ip.ok()) return Fault("packet.snat_addresses", std::string(ip.status().message()));
+  }
+  absl::Status s = CheckRange("packet.snat_port_first", packet.snat_port_first, 1024, packet.snat_port_last);
+  if (s.ok()) s = CheckRange("packet.snat_port_last", packet.snat_port_last, 1024, 65535);
+  if (s.ok()) s = CheckRange("packet.flows_max", packet.flows_max, 1024, 1u << 24);
+  if (s.ok() && !packet.pin_dir.starts_with("/")) return Fault("packet.pin_dir", "wanted an absolute path");
+  const api::PacketTimeouts& t = packet.timeouts;
+  for (const uint32_t ms : {t.syn_ms, t.established_ms, t.fin_ms, t.closed_ms, t.reset_ms, t.udp_ms, t.udp_answered_ms, t.udp_stream_ms}) {
+    if (s.ok()) s = CheckRange("packet.timeouts", ms, 1, UINT32_MAX);
+  }
+  return s;
 }
 
 absl::Status CheckListener(const std::string& path, const api::Listener& listener) {
@@ -126,15 +151,17 @@ absl::Status Validate(const api::Snapshot& snapshot, const std::vector<ServiceCh
     if (absl::Status s = CheckService(absl::StrCat("services[", change.after->name, "]"), change); !s.ok()) return s;
   }
   if (absl::Status s = CheckRange("endpoints: number", endpoints, 0, kEndpointsMax); !s.ok()) return s;
+  if (absl::Status s = CheckPacket(snapshot.packet); !s.ok()) return s;
   std::set<std::string_view> names;
-  std::set<std::string_view> binds;
+  std::set<std::pair<bool, std::string_view>> binds;  // UDP has ports of its own
   for (const api::Listener& listener : snapshot.listeners) {
     const std::string path = absl::StrCat("listeners[", listener.name, "]");
     if (listener.name.empty()) return Fault(path, "wanted a name");
     if (!names.insert(listener.name).second) return Fault(path, "this name stands here twice");
     if (absl::Status s = CheckListener(path, listener); !s.ok()) return s;
+    if (absl::Status s = CheckDelivery(path, listener); !s.ok()) return s;
     if (absl::Status s = CheckRoutes(path, listener, services); !s.ok()) return s;
-    if (!binds.insert(listener.bind).second) {
+    if (!binds.insert({listener.protocol == api::Protocol::kUdp, listener.bind}).second) {
       return Fault(path + ".bind", absl::StrCat("another listener has ", listener.bind));
     }
   }

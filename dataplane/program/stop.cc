@@ -83,7 +83,7 @@ absl::StatusOr<Estate> Dataplane::EstateNow() const {
     for (const api::Listener& listener : directory.snapshot->listeners) {
       const std::vector<int>& sockets = builder_->current().listeners[directory.listeners.at(listener.name)]->sockets;
       for (uint32_t worker = 0; worker < sockets.size(); ++worker) {
-        const char* protocol = listener.protocol == api::Protocol::kTcp ? "tcp" : "http";
+        const std::string protocol(api::NameOf(listener.protocol));
         if (sockets[worker] < 0) continue;
         if (absl::Status s = CopyTo(estate, {listener.bind, protocol, worker}, sockets[worker]); !s.ok()) return s;
       }

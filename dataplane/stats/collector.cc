@@ -8,6 +8,7 @@
 #include <tuple>
 
 #include "absl/strings/str_cat.h"
+#include "common/api/feed_json.h"
 #include "dataplane/feed/address.h"
 #include "dataplane/feed/ejections.h"
 
@@ -239,7 +240,7 @@ ListenerStats Collector::CollectListener(const api::Listener& listener, Listener
   ListenerStats stats;
   stats.name = listener.name;
   stats.bind = SpellAddress(applier_.current().listeners[h]->address);
-  stats.protocol = listener.protocol == api::Protocol::kTcp ? "tcp" : "http";
+  stats.protocol = api::NameOf(listener.protocol);
   const auto sum = [&](Counter ListenerCounters::*member) {
     return Sum(workers_, [&](const CounterTable& c) -> const Counter& { return c.listeners[h].*member; });
   };

@@ -33,7 +33,9 @@ inline Snapshot SampleSnapshot() {
   Listener listener;
   listener.name = "front";
   listener.bind = "[::]:80";
-  listener.protocol = Protocol::kTcp;
+  listener.protocol = Protocol::kUdp;
+  listener.delivery = Delivery::kPacket;
+  listener.fallback = Fallback::kRefuse;
   listener.routes = {{"example.org", "/api", "web"}, {"", "", "web"}};
   listener.head_timeout_ms = 11;
   listener.client_idle_ms = 12;
@@ -46,6 +48,16 @@ inline Snapshot SampleSnapshot() {
   snapshot.listeners = {listener};
   snapshot.services = {service};
   snapshot.stats = {"127.0.0.1:9001", "someone", "se\"cret"};
+  snapshot.packet.interfaces = {{"eth0", PacketMode::kXdp}, {"br-*", PacketMode::kTc}};
+  snapshot.packet.nat = PacketNat::kDirect;
+  snapshot.packet.snat_addresses = {"10.0.0.5"};
+  snapshot.packet.snat_port_first = 21;
+  snapshot.packet.snat_port_last = 22;
+  snapshot.packet.on_dead = OnDead::kSilence;
+  snapshot.packet.on_stop = OnStop::kKeep;
+  snapshot.packet.flows_max = 23;
+  snapshot.packet.timeouts = {31, 32, 33, 34, 35, 36, 37, 38};
+  snapshot.packet.pin_dir = "/sys/fs/bpf/other";
   snapshot.sessions_max = 15;
   snapshot.shutdown_timeout_ms = 16;
   return snapshot;

@@ -206,10 +206,10 @@ INSTANTIATE_TEST_SUITE_P(
                     Wrong{R"({"listeners": [{"name": "w", "bind": "localhost:80", "service": "w"}]})", "got \"localhost:80\""},
                     Wrong{R"({"listeners": [{"name": "w", "bind": "0.0.0.0:70000", "service": "w"}]})", "a port from 1 to 65535"},
                     Wrong{R"({"listeners": [{"name": "w", "bind": "0.0.0.0:80", "protocol": "htp", "service": "w"}]})",
-                          "protocol: wanted \"http\" or \"tcp\", got \"htp\"; did you mean \"http\"?"},
+                          "protocol: wanted \"http\", \"tcp\" or \"udp\", got \"htp\"; did you mean \"http\"?"},
                     Wrong{R"({"listeners": [{"name": "w", "bind": "0.0.0.0:80"}]})", "leads nowhere"},
                     Wrong{R"({"listeners": [{"name": "w", "bind": "0.0.0.0:80", "protocol": "tcp", "routes": [{"service": "a"}]}]})",
-                          "a tcp listener has no routes"},
+                          "a tcp or udp listener has no routes"},
                     Wrong{R"({"listeners": [{"name": "w", "bind": "0.0.0.0:80", "routes": [{"path": "/x"}]}]})", "routes[0]: wanted a \"service\""},
                     Wrong{R"({"listeners": [{"name": "w", "bind": "0.0.0.0:80", "routes": [{"service": ""}]}]})", "wanted the name of a service"},
                     Wrong{R"({"listeners": [{"name": "w", "bind": "0.0.0.0:80", "routes": [{"service": "a"}, {"service": "b"}]}]})",
@@ -286,6 +286,80 @@ TEST(LoadConfig, AMissingFileIsNamed) {
   const auto loaded = LoadConfig("/nonexistent/ringway.json");
   ASSERT_FALSE(loaded.ok());
   EXPECT_THAT(std::string(loaded.status().message()), HasSubstr("/nonexistent/ringway.json: wanted a config file"));
+}
+
+constexpr char kPacketExample[] = R"({
+  "listeners": [
+    { "name": "dns", "bind": "0.0.0.0:53", "protocol": "udp", "delivery": "packet", "service": "dns" },
+    { "name": "dns-tcp", "bind": "0.0.0.0:53", "protocol": "tcp", "delivery": "packet", "fallback": "refuse", "service": "dns" },
+    { "name": "local", "bind": "127.0.0.2:80", "delivery": "connect", "service": "web" } ],
+  "packet": { "interfaces": [ "br-*", { "name": "eth0", "mode": "xdp" } ], "nat": "nat", "snat_addresses": [ "10.0.0.5" ],
+              "snat_ports": "20000-30000", "on_dead": "silence", "on_stop": "keep", "flows_max": 5000,
+              "timeouts": { "syn": "3s", "established": "1h", "udp": "9s" }, "pin_dir": "/sys/fs/bpf/rw" } })";
+
+TEST(Config, ReadsPacketDelivery) {
+  const Config config = Good(kPacketExample).config;
+  ASSERT_EQ(config.listeners.size(), 3u);
+  EXPECT_EQ(config.listeners[0].protocol, api::Protocol::kUdp);
+  EXPECT_EQ(config.listeners[0].delivery, api::Delivery::kPacket);
+  EXPECT_EQ(config.listeners[0].fallback, api::Fallback::kRefuse);
+  EXPECT_EQ(config.listeners[1].fallback, api::Fallback::kRefuse);
+  EXPECT_EQ(config.listeners[2].delivery, api::Delivery::kConnect);
+  EXPECT_EQ(config.listeners[2].fallback, api::Fallback::kProxy);
+  api::Packet wanted;
+  wanted.interfaces = {{"br-*", api::PacketMode::kAuto}, {"eth0", api::PacketMode::kXdp}};
+  wanted.snat_addresses = {"10.0.0.5"};
+  wanted.snat_port_first = 20000;
+  wanted.snat_port_last = 30000;
+  wanted.on_dead = api::OnDead::kSilence;
+  wanted.on_stop = api::OnStop::kKeep;
+  wanted.flows_max = 5000;
+  wanted.timeouts.syn_ms = 3000;
+  wanted.timeouts.established_ms = 3600000;
+  wanted.timeouts.udp_ms = 9000;
+  wanted.pin_dir = "/sys/fs/bpf/rw";
+  EXPECT_EQ(config.packet, wanted);
+}
+
+TEST(Config, TheDefaultsOfPacketDeliveryAreThoseOfTheFeed) {
+  const Config config = Good(R"({"listeners": [{"name": "a", "bind": "0.0.0.0:1", "protocol": "tcp", "delivery": "packet", "service": "s"}], "packet": {}})").config;
+  EXPECT_EQ(config.packet, api::Packet());
+  EXPECT_EQ(config.listeners[0].fallback, api::Fallback::kProxy);
+}
+
+TEST(Config, RefusesWhatDoesNotGoWithPacketDelivery) {
+  const std::string errors = Errors(R"({ "listeners": [
+    { "name": "a", "bind": "0.0.0.0:1", "protocol": "udp", "service": "s" },
+    { "name": "b", "bind": "0.0.0.0:2", "delivery": "packet", "service": "s" },
+    { "name": "c", "bind": "0.0.0.0:3", "protocol": "tcp", "fallback": "proxy", "service": "s" },
+    { "name": "d", "bind": "0.0.0.0:4", "protocol": "udp", "delivery": "packet", "fallback": "proxy", "service": "s" },
+    { "name": "e", "bind": "0.0.0.0:4", "protocol": "udp", "delivery": "packet", "service": "s" } ],
+  "packet": { "interfaces": [ "eth0", "eth0", "a/b", { "mode": "tc" }, { "name": "eth1", "mode": "fast" } ], "nat": "direct",
+              "snat_ports": "30000-20000", "pin_dir": "ringway", "flows_max": 1, "timeouts": { "syn": "1ms" } } })");
+  for (const char* wanted : {
+           "f.json:2:53 listeners[0].protocol: the proxy does not carry udp; wanted \"delivery\": \"packet\" or \"connect\" beside it",
+           "listeners[1].delivery: packets are delivered without reading HTTP; wanted \"protocol\": \"tcp\" beside it",
+           "listeners[2].fallback: the proxy has nothing to fall back from",
+           "listeners[3].fallback: the proxy does not carry udp; wanted \"refuse\"",
+           "listeners[4].bind: \"0.0.0.0:4\" clashes with listeners[3].bind",
+           "packet.interfaces[1]: \"eth0\" stands here twice",
+           "packet.interfaces[2]: wanted the name of an interface like \"eth0\", or its beginning like \"br-*\", got \"a/b\"",
+           "packet.interfaces[3]: wanted the \"name\" of an interface",
+           "packet.interfaces[4].mode: wanted",
+           "packet.snat_ports: endpoints see the client's own address; wanted \"nat\": \"nat\", or this key gone",
+           "packet.snat_ports: wanted ports from 1024 to 65535 like \"10240-32767\", got \"30000-20000\"",
+           "packet.pin_dir: wanted an absolute path on a bpf file system, got \"ringway\"",
+           "packet.flows_max: wanted",
+           "packet.timeouts.syn: wanted"}) {
+    EXPECT_THAT(errors, HasSubstr(wanted));
+  }
+}
+
+TEST(Config, WarnsOfPacketEndpointsThatNobodyChecks) {
+  const Loaded loaded = Good(R"({ "listeners": [{"name": "a", "bind": "0.0.0.0:1", "protocol": "tcp", "delivery": "packet", "service": "s"}],
+    "services": { "s": { "endpoints": [ "10.0.0.1:1" ] } } })");
+  ASSERT_EQ(loaded.warnings.size(), 1u);
+  EXPECT_THAT(loaded.warnings[0], HasSubstr("services.s: endpoints named here, reached by packet delivery and never checked"));
 }
 
 }  // namespace
