@@ -11,6 +11,7 @@
 #include "absl/strings/str_split.h"
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
+#include "common/api/feed_json.h"
 #include "controlplane/config/duration.h"
 #include "controlplane/config/net_names.h"
 #include "controlplane/control_plane.h"

@@ -1,0 +1,62 @@
+// Ends flows whose time is over and counts those that are open, per endpoint: the kernel's programs only make and use them.
+// A round goes over both flow tables in batches of bounded size, one batch a call; a new round begins at most once a second.
+// One thread.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <optional>
+#include <vector>
+
+#include "bpf/lb_abi.h"
+#include "dataplane/kernel/flow_age.h"
+#include "dataplane/kernel/packet_maps.h"
+
+namespace ringway::dp {
+
+class FlowSweeper {
+ public:
+  using Clock = std::chrono::steady_clock;
+
+  explicit FlowSweeper(const PacketMapFds& fds);
+  void SetTimeouts(const api::PacketTimeouts& timeouts) { timeouts_ = TimeoutsInTicks(timeouts); }
+
+  // One batch, if a round is under way or due. `endpoints` are the records by slot.
+  void Step(const std::vector<l4_endpoint>& endpoints, Clock::time_point now);
+
+  // Of the last round that is complete; before the first one nothing is known.
+  bool counted() const { return counted_.has_value(); }
+  Clock::time_point counted_since() const { return *counted_; }  // when it began
+  uint64_t FlowsOf(uint32_t slot) const { return open_[slot]; }
+  uint64_t FlowsOpen() const;
+  uint64_t entries() const { return entries_[0]; }
+  uint64_t half_open_entries() const { return entries_[1]; }
+  uint64_t swept() const { return swept_; }
+
+ private:
+  void Begin(Clock::time_point now);
+  // False when the table has been gone over.
+  bool Batch(int map, const std::vector<l4_endpoint>& endpoints);
+  void Look(int map, const l4_flow_key& key, const l4_flow& flow, const std::vector<l4_endpoint>& endpoints);
+  bool Find(const l4_flow_key& key, l4_flow& out) const;
+  void Delete(const l4_flow_key& key) const;
+
+  const PacketMapFds fds_;
+  FlowTimeouts timeouts_ = TimeoutsInTicks({});
+  std::vector<l4_flow_key> keys_;
+  std::vector<l4_flow> flows_;
+  bool under_way_ = false;
+  int table_ = 0;           // 0: flows, 1: half open
+  bool continues_ = false;  // `token_` is where the batch before ended
+  uint64_t token_ = 0;
+  uint32_t now_ = 0;        // tick
+  Clock::time_point began_{};
+  std::vector<uint64_t> counting_ = std::vector<uint64_t>(L4_ENDPOINTS_MAX);
+  uint64_t seen_[2] = {0, 0};
+  std::optional<Clock::time_point> counted_;
+  std::vector<uint64_t> open_ = std::vector<uint64_t>(L4_ENDPOINTS_MAX);
+  uint64_t entries_[2] = {0, 0};
+  uint64_t swept_ = 0;
+};
+
+}  // namespace ringway::dp
