@@ -162,6 +162,8 @@ enum l4_state {              /* time-out by default */
 #define L4_FLOW_PLAIN 4  /* direct return: the packet stays as it is */
 #define L4_FLOW_NAT 8    /* the source towards the endpoint is ours: a port is reserved */
 #define L4_FLOW_SILENT 16
+#define L4_FLOW_RESET_BY_CLIENT 32   /* whose RST made the state L4_RESET */
+#define L4_FLOW_RESET_BY_ENDPOINT 64
 
 struct l4_flow {
 	__u32 source[4]; /* what the addresses become; of a PLAIN flow, dest is the endpoint: where it is sent to */
@@ -218,7 +220,7 @@ LB_SIZE_ASSERT(l4_fragment, 48);
 	X(TTL_EXPIRED, "hop limit reached: sender was told")                                                                   \
 	X(NO_ROUTE, "no route to the endpoint or client: dropped")                                                             \
 	X(FRAGMENT_UNKNOWN, "later fragment without its first: left to the stack")                                             \
-	X(FRAGMENT_TINY, "first fragment too short for its transport header: dropped")                                         \
+	X(FRAGMENT_TINY, "first fragment too short for its transport header: left to the stack")                                         \
 	X(MALFORMED, "headers that contradict one another: left to the stack, which drops them")                               \
 	X(HEADER_UNSUPPORTED, "IPv6 extension headers we do not walk: left to the stack")                                      \
 	X(ACTION_FAILED, "a kernel helper refused: dropped")                                                                   \
@@ -258,6 +260,9 @@ LB_SIZE_ASSERT(l4_traffic, 64);
 /* `const volatile struct l4_options options` in the rodata of both objects, set before load. */
 #define L4_OPTION_STACK 1  /* tc: after rewriting let this machine's stack route (needs ip_forward, and accept_local for NAT) */
 #define L4_OPTION_SOCKETS 2 /* look for sockets of this machine before a port is taken. On by default. */
+/* XDP: packets may leave by another interface than they came by. Only where every interface they may leave by takes redirected
+ * frames (its driver's ndo_xdp_xmit; a veth whose other end runs XDP or GRO): elsewhere the kernel drops them without a word. */
+#define L4_OPTION_XDP_REDIRECT 4
 
 struct l4_options {
 	__u16 port_first; /* host order, of NAT: 10240 */

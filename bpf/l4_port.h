@@ -1,0 +1,125 @@
+// The source towards the endpoint of a flow with NAT: this machine's address and a port that no other flow to that endpoint has.
+// The reservation is the endpoint's entry itself, made only where there is none (BPF_NOEXIST), so two CPUs cannot both have it.
+// A flow that is being confirmed is in l4_flows before it leaves l4_half_open: so l4_flows is looked at after the reservation.
+#pragma once
+
+#define L4_PORT_PROBES 128
+#define L4_PORT_TRIES 3 // when what was found belongs to a socket of this machine
+
+// 0, or -1 when another flow has this key. `work->other` and `work->back` are the entry.
+static __always_inline int l4_reserve(struct l4_work *work)
+{
+	if (bpf_map_update_elem(&l4_half_open, &work->other, &work->back, BPF_NOEXIST))
+		return -1;
+	if (!bpf_map_lookup_elem(&l4_flows, &work->other))
+		return 0;
+	bpf_map_delete_elem(&l4_half_open, &work->other);
+	return -1;
+}
+
+static __always_inline __be16 l4_port_at(__u32 index)
+{
+	__u32 first = options.port_first, last = options.port_last;
+
+	return bpf_htons(first + index % (last >= first ? last - first + 1 : 1));
+}
+
+// One port: bpf_loop's callback, which ends the loop with 1. Remembers one that only a flow that is over still holds.
+static long l4_port_probe(__u32 index, void *context)
+{
+	struct l4_work *work = l4_work();
+	struct l4_flow *held;
+
+	if (!work)
+		return 1;
+	work->other.dest_port = l4_port_at(work->port_start + index);
+	held = bpf_map_lookup_elem(&l4_flows, &work->other);
+	if (held) {
+		if (l4_state_over(held->state) && !work->port_recycle)
+			work->port_recycle = work->port_start + index + 1;
+		return 0;
+	}
+	if (l4_reserve(work))
+		return 0;
+	*(bool *)context = true;
+	return 1;
+}
+
+// Takes the port of a flow that is over, whose entries go.
+static __always_inline int l4_port_recycle(struct l4_work *work)
+{
+	struct l4_flow_key client = {};
+	struct l4_flow *held;
+
+	if (!work->port_recycle)
+		return -1;
+	work->other.dest_port = l4_port_at(work->port_recycle - 1);
+	held = bpf_map_lookup_elem(&l4_flows, &work->other);
+	if (held) {
+		if (!l4_state_over(held->state))
+			return -1;
+		l4_key_of_other(&client, held, work->other.protocol);
+		bpf_map_delete_elem(&l4_flows, &client);
+		bpf_map_delete_elem(&l4_flows, &work->other);
+	}
+	if (l4_reserve(work))
+		return -1;
+	l4_event(L4_EVENT_PORT_RECYCLED);
+	return 0;
+}
+
+// Whether a socket of this machine would get the packets of `key`: one that is connected so or, if `listening`, one that listens
+// on that port.
+static __always_inline bool l4_socket_has(l4_ctx *ctx, const struct l4_flow_key *key, bool v6, bool listening)
+{
+	struct bpf_sock_tuple tuple = {};
+	__u32 size = v6 ? sizeof(tuple.ipv6) : sizeof(tuple.ipv4);
+	struct bpf_sock *socket;
+	bool found = true;
+
+	if (v6) {
+		l4_ip_copy(tuple.ipv6.saddr, key->source);
+		l4_ip_copy(tuple.ipv6.daddr, key->dest);
+		tuple.ipv6.sport = key->source_port;
+		tuple.ipv6.dport = key->dest_port;
+	} else {
+		tuple.ipv4.saddr = key->source[3];
+		tuple.ipv4.daddr = key->dest[3];
+		tuple.ipv4.sport = key->source_port;
+		tuple.ipv4.dport = key->dest_port;
+	}
+	if (key->protocol == IPPROTO_UDP) {
+		socket = bpf_sk_lookup_udp(ctx, &tuple, size, BPF_F_CURRENT_NETNS, 0);
+		if (!socket)
+			return false;
+	} else {
+		socket = bpf_skc_lookup_tcp(ctx, &tuple, size, BPF_F_CURRENT_NETNS, 0);
+		if (!socket)
+			return false;
+		found = listening || socket->state != BPF_TCP_LISTEN;
+	}
+	bpf_sk_release(socket);
+	return found;
+}
+
+// Reserves a port and sets it in the work's entries: 0, or -1 when there is none.
+static __always_inline int l4_port_take(l4_ctx *ctx, const struct l4_packet *p, struct l4_work *work)
+{
+	work->port_start = l4_hash(&p->key, options.hash_seed + 1);
+	for (int i = 0; i < L4_PORT_TRIES; i++) {
+		bool found = false;
+
+		work->port_recycle = 0;
+		bpf_loop(L4_PORT_PROBES, l4_port_probe, &found, 0);
+		if (!found && l4_port_recycle(work))
+			return -1;
+		if (!(options.flags & L4_OPTION_SOCKETS) || !l4_socket_has(ctx, &work->other, p->v6, true)) {
+			work->flow.source_port = work->other.dest_port;
+			return 0;
+		}
+		bpf_map_delete_elem(&l4_half_open, &work->other);
+		l4_event(L4_EVENT_PORT_LOCAL);
+		work->port_start += L4_PORT_PROBES; // what was looked at is taken or not for us
+	}
+	return -1;
+}
