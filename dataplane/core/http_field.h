@@ -3,11 +3,13 @@
 // for inlining into the head parser; pure functions, any thread.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <cstring>
 #include <string_view>
 
 #include "dataplane/core/http_head.h"
+#include "dataplane/core/http_scan.h"
 #include "dataplane/core/http_token.h"
 
 namespace ringway::dp::http {
@@ -57,9 +59,24 @@ inline bool IsWord(std::string_view text, const char (&lower)[kSize]) {
   return text.size() == kSize - 1 && IsWord(text.data(), lower);
 }
 
-// `name` consists of tchars.
+// By size: the letters with which names of that size begin that Recognize knows, as bit c & 31.
+inline constexpr std::array<uint32_t, 18> kFirstLetters = [] {
+  std::array<uint32_t, 18> letters{};
+  for (const std::string_view name :
+       {"te", "host", "expect", "upgrade", "connection", "keep-alive", "content-length",
+        "x-forwarded-for", "proxy-connection", "x-forwarded-port", "transfer-encoding",
+        "x-forwarded-proto"}) {
+    letters[name.size()] |= 1u << (name[0] & 31);
+  }
+  return letters;
+}();
+
+// `name` consists of tchars and is not empty.
 [[gnu::always_inline]] inline Field Recognize(std::string_view name) {
   const char* p = name.data();
+  if (name.size() >= kFirstLetters.size() || (kFirstLetters[name.size()] >> (*p & 31) & 1) == 0) {
+    return Field::kOther;  // most of them
+  }
   switch (name.size()) {
     case 2:
       return IsWord(p, "te") ? Field::kHopByHop : Field::kOther;
@@ -116,25 +133,34 @@ inline BadReason JudgeName(const char* begin, const char* p) {
 }
 
 // Reads the line at `p`, which is not the blank line. kNone, kIncomplete, or kBad with `reason`.
-[[gnu::always_inline]] inline HeadError ReadLine(const Input& in, const char* p, Line& line,
-                                                 BadReason& reason) {
+[[gnu::noinline]] inline HeadError ReadLine(const Input& in, const char* p, Line& line, BadReason& reason) {
   line.begin = p;
   line.colon = FindTokenEnd(in, p);
-  if (line.colon == in.end) [[unlikely]]
-    return HeadError::kIncomplete;
-  if (*line.colon != ':' || line.colon == p) [[unlikely]] {
+  if (line.colon == in.end) return HeadError::kIncomplete;
+  if (*line.colon != ':' || line.colon == p) {
     reason = JudgeName(p, line.colon);
     return HeadError::kBad;
   }
   line.cr = Find<ControlStop>(in, line.colon + 1);
-  if (in.end - line.cr >= 2 && std::memcmp(line.cr, "\r\n", 2) == 0) [[likely]] {
-    return HeadError::kNone;
-  }
   if (line.cr == in.end) return HeadError::kIncomplete;
-  if (*line.cr == '\r' && line.cr + 1 == in.end) return HeadError::kIncomplete;
+  if (*line.cr == '\r') {
+    if (line.cr + 1 == in.end) return HeadError::kIncomplete;
+    if (line.cr[1] == '\n') return HeadError::kNone;
+  }
   const bool line_end = *line.cr == '\r' || *line.cr == '\n';
   reason = line_end ? BadReason::kLineEnd : BadReason::kFieldValue;
   return HeadError::kBad;
+}
+
+// The same for a whole line of the kind that nearly all are: a name of letters and "-", no tab. Where it is another one `cr` is
+// null, and ReadLine is to judge.
+[[gnu::always_inline]] inline Line ReadPlainLine(const Input& in, ControlScan& scan, const char* p) {
+  const char* const colon = Find<NameStop>(in, p);
+  if (colon != in.end && *colon == ':' && colon != p) [[likely]] {
+    const char* const cr = scan.Next(colon + 1);
+    if (in.end - cr >= 2 && std::memcmp(cr, "\r\n", 2) == 0) [[likely]] return {p, colon, cr};
+  }
+  return {p, p, nullptr};
 }
 
 // Content-Length: 1 to 19 digits and at most 2^62. Refuses lists, signs and tabs.

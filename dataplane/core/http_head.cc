@@ -5,10 +5,12 @@
 
 #include <algorithm>
 #include <cstring>
+#include <new>
 #include <string_view>
 #include <type_traits>
 
 #include "dataplane/core/http_field.h"
+#include "dataplane/core/http_scan.h"
 #include "dataplane/core/http_target.h"
 #include "dataplane/core/http_token.h"
 
@@ -62,11 +64,19 @@ class FieldSection {
   HeadError Read(const char* p) {
     const Input in = in_;  // a copy that needs no reloading
     head_.headers_offset = ToOffset(in, p);
-    for (Line line;; p = line.end()) {
+    if (p == in.end) return HeadError::kIncomplete;
+    http::ControlScan scan(in, p);
+    for (;;) {
       if (p == in.end) return HeadError::kIncomplete;
       if (*p == '\r') return OnBlankLine(p);
-      const HeadError error = http::ReadLine(in, p, line, head_.bad_reason);
-      if (error != HeadError::kNone) return error;
+      Line line = http::ReadPlainLine(in, scan, p);
+      if (line.cr == nullptr) [[unlikely]] {
+        Line odd;
+        const HeadError error = http::ReadLine(in_, p, odd, head_.bad_reason);
+        if (error != HeadError::kNone) return error;
+        line = odd;
+      }
+      p = line.end();
       const Field field = http::Recognize(line.name());
       if (field == Field::kOther) continue;
       const BadReason reason = OnField(field, line);
@@ -516,7 +526,7 @@ bool AddCut(Cuts& cuts, Span line) {
 HeadError ParseRequestHead(const char* data, uint32_t size, const RequestRules& rules,
                            uint32_t& scanned, RequestHead& out) {
   return ParseWithin(data, size, rules.limits.head_bytes_max, scanned, [&](const Input& in) {
-    out = RequestHead{};
+    new (&out) RequestHead;
     return RequestParser(in, rules, out).Parse();
   });
 }
@@ -524,7 +534,7 @@ HeadError ParseRequestHead(const char* data, uint32_t size, const RequestRules& 
 HeadError ParseResponseHead(const char* data, uint32_t size, uint32_t head_bytes_max,
                             uint32_t& scanned, ResponseHead& out) {
   return ParseWithin(data, size, head_bytes_max, scanned, [&](const Input& in) {
-    out = ResponseHead{};
+    new (&out) ResponseHead;
     const char* p = in.begin;
     const HeadError error = ReadStatusLine(in, p, out);
     if (error != HeadError::kNone) return error;

@@ -67,8 +67,11 @@ inline constexpr int kNominatedMax = 16;  // fields Connection may name beyond i
 // ascending, not overlapping, and neighbours merged, so that what is forwarded is `count` + 1
 // slices.
 struct Cuts {
-  Span at[kCutsMax];
-  uint8_t count = 0;
+  Cuts() : count(0) {}  // leaves `at` as it is
+  union {
+    Span at[kCutsMax];  // the first `count`
+  };
+  uint8_t count;
 };
 
 // Adds one more line, whole with its CRLF, that no cut covers yet. False when there is no room,

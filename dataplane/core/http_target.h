@@ -8,6 +8,7 @@
 
 #include "dataplane/core/http_field.h"
 #include "dataplane/core/http_head.h"
+#include "dataplane/core/http_scan.h"
 #include "dataplane/core/http_token.h"
 
 namespace ringway::dp::http {

@@ -182,7 +182,10 @@ TEST(HttpResponse, AddedCutsStayInOrderAndMerge) {
                 {{20, 10}, "10+30 "},         {{25, 5}, "10+10 25+15 "},
                 {{40, 5}, "10+10 30+15 "},    {{50, 5}, "10+10 30+10 50+5 "}};
   for (const auto& c : kCases) {
-    Cuts cuts{.at = {{10, 10}, {30, 10}}, .count = 2};
+    Cuts cuts;
+    cuts.at[0] = {10, 10};
+    cuts.at[1] = {30, 10};
+    cuts.count = 2;
     ASSERT_TRUE(AddCut(cuts, c.line));
     std::string text;
     for (int i = 0; i < cuts.count; ++i) {
