@@ -244,6 +244,7 @@ void LoadDriver::Failed(uint32_t index, Failure failure) {
 
 void LoadDriver::CloseAndReopen(uint32_t index, uint64_t at_ns) {
   Connection& connection = connections_[index];
+  if (connection.idle && connection.state == State::kEnding) Fail(Failure::kIdleClosed);
   if (connection.fd >= 0) ring_.Close(connection.fd);
   connection.fd = -1;
   connection.state = State::kClosed;

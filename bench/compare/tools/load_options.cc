@@ -58,6 +58,7 @@ std::optional<uint64_t> BodyBytesOf(const std::string& path) {
 
 LoadOptions ParseLoadOptions(int argc, char** argv) {
   CLI::App app{kAbout};
+  app.option_defaults()->multi_option_policy(CLI::MultiOptionPolicy::TakeLast);
   LoadOptions options;
   std::string target, path = "/b/200", headers = "browser";
   uint64_t post = 0;
@@ -74,7 +75,7 @@ LoadOptions ParseLoadOptions(int argc, char** argv) {
   app.add_option("--path", path, "what to ask for; of /b/N, /chunked/N and /close/N the length of the answer is checked")
       ->capture_default_str();
   app.add_option("--post", post, "send a body of so many bytes")->check(CLI::Range(1, 1 << 30));
-  app.add_option("--headers", headers, "a request head as curl sends it (about 80 bytes) or a browser (about 800)")
+  app.add_option("--headers", headers, "a request head as curl sends it (82 bytes) or a browser (655)")
       ->check(CLI::IsMember({"curl", "browser"}))->capture_default_str();
   app.add_flag("--new-connections", options.new_connections,
                "a connection for each request, which asks with Connection: close and waits for the close");

@@ -1,22 +1,27 @@
 #include "bench/compare/tools/load_report.h"
 
-#include <boost/json/object.hpp>
-#include <boost/json/serialize.hpp>
-#include <cmath>
+#include <cstdio>
 #include <numeric>
 
 namespace ringway::bench {
 namespace {
 
-double Us(double ns) { return std::round(ns / 10) / 100; }
+// Two digits after the point, and no exponent.
+std::string Number(double value) {
+  char text[64];
+  std::snprintf(text, sizeof text, "%.2f", value);
+  return text;
+}
 
-boost::json::object Percentiles(const Histogram& histogram) {
-  boost::json::object out;
+std::string Us(double ns) { return Number(ns / 1000); }
+
+std::string Percentiles(const Histogram& histogram) {
   const std::pair<const char*, double> shares[] = {{"p50", .5}, {"p90", .9}, {"p99", .99}, {"p999", .999}};
-  for (const auto& [name, share] : shares) out[name] = Us(static_cast<double>(histogram.Percentile(share)));
-  out["max"] = Us(static_cast<double>(histogram.max()));
-  out["mean"] = Us(histogram.mean());
-  return out;
+  std::string out = "{";
+  for (const auto& [name, share] : shares) {
+    out += "\"" + std::string(name) + "\": " + Us(static_cast<double>(histogram.Percentile(share))) + ", ";
+  }
+  return out + "\"max\": " + Us(static_cast<double>(histogram.max())) + ", \"mean\": " + Us(histogram.mean()) + "}";
 }
 
 }  // namespace
@@ -41,21 +46,18 @@ const char* NameOf(Failure failure) {
 uint64_t LoadReport::failed() const { return std::accumulate(failures.begin(), failures.end(), uint64_t{0}); }
 
 std::string LoadReport::Json() const {
-  boost::json::object kinds;
+  std::string kinds;
   for (size_t kind = 0; kind < kFailures; ++kind) {
-    if (failures[kind] > 0) kinds[NameOf(static_cast<Failure>(kind))] = failures[kind];
+    if (failures[kind] == 0) continue;
+    kinds += std::string(kinds.empty() ? "" : ", ") + "\"" + NameOf(static_cast<Failure>(kind)) + "\": " + std::to_string(failures[kind]);
   }
-  boost::json::object out;
-  out["requests"] = latency.count();
-  out["failures"] = std::move(kinds);
-  out["seconds"] = std::round(seconds * 1e6) / 1e6;
-  out["bytes"] = bytes;
-  out["rate"] = seconds > 0 ? std::round(static_cast<double>(latency.count()) / seconds * 10) / 10 : 0;
-  out["latency_us"] = Percentiles(latency);
-  if (late.count() > 0) out["late_us"] = Percentiles(late);
-  out["connections_opened"] = connections_opened;
-  out["cpu_us"] = cpu_ns / 1000;
-  return boost::json::serialize(out);
+  const double rate = seconds > 0 ? static_cast<double>(latency.count()) / seconds : 0;
+  std::string out = "{\"requests\": " + std::to_string(latency.count()) + ", \"failures\": {" + kinds + "}";
+  out += ", \"seconds\": " + Number(seconds) + ", \"bytes\": " + std::to_string(bytes) + ", \"rate\": " + Number(rate);
+  out += ", \"latency_us\": " + Percentiles(latency);
+  if (late.count() > 0) out += ", \"late_us\": " + Percentiles(late);
+  out += ", \"connections_opened\": " + std::to_string(connections_opened) + ", \"cpu_us\": " + std::to_string(cpu_ns / 1000);
+  return out + "}";
 }
 
 }  // namespace ringway::bench
