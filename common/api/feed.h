@@ -113,6 +113,8 @@ struct Listener {
   uint32_t head_bytes_max = 16384;    // request line and headers; 431 beyond; at most 16384
   uint32_t target_bytes_max = 8192;   // request target; 414 beyond
   std::vector<std::string> trusted_proxies;  // CIDR; their X-Forwarded-* are kept, anyone else's replaced
+  bool access_log = false;            // each request, or TCP session, leaves a line in Snapshot::access_log
+  bool defer_accept = false;          // kHttp: connections are taken when their first bytes have come (TCP_DEFER_ACCEPT)
   bool operator==(const Listener&) const = default;
 };
 
@@ -155,6 +157,14 @@ struct Packet {
   bool operator==(const Packet&) const = default;
 };
 
+// Where listeners that log write to, and how.
+enum class AccessFormat : uint8_t { kJson, kCombined };
+struct AccessLog {
+  std::string path = "stdout";  // or an absolute path: a file, which may be moved away at any time, or a FIFO
+  AccessFormat format = AccessFormat::kJson;
+  bool operator==(const AccessLog&) const = default;
+};
+
 struct Stats {
   std::string bind = "0.0.0.0:9000";
   std::string user = "admin";
@@ -170,6 +180,7 @@ struct Snapshot {
   std::vector<Service> services;    // sorted by name
   Stats stats;
   Packet packet;
+  AccessLog access_log;
   uint32_t sessions_max = 0;            // per dataplane; 0: from the limit of open files
   uint32_t shutdown_timeout_ms = 30000;  // SIGTERM: time for requests in flight to end
   uint32_t handover_timeout_ms = 600000;  // after an upgrade: time for the old dataplane's sessions to end

@@ -87,6 +87,12 @@ void Fields(auto& visit, Is<Listener> auto& s) {
   visit("head_bytes_max", s.head_bytes_max);
   visit("target_bytes_max", s.target_bytes_max);
   visit("trusted_proxies", s.trusted_proxies);
+  visit("access_log", s.access_log);
+  visit("defer_accept", s.defer_accept);
+}
+void Fields(auto& visit, Is<AccessLog> auto& s) {
+  visit("path", s.path);
+  visit("format", s.format);
 }
 void Fields(auto& visit, Is<PacketInterface> auto& s) {
   visit("name", s.name);
@@ -126,6 +132,7 @@ void Fields(auto& visit, Is<Snapshot> auto& s) {
   visit("services", s.services);
   visit("stats", s.stats);
   visit("packet", s.packet);
+  visit("access_log", s.access_log);
   visit("sessions_max", s.sessions_max);
   visit("shutdown_timeout_ms", s.shutdown_timeout_ms);
   visit("handover_timeout_ms", s.handover_timeout_ms);
@@ -215,6 +222,10 @@ struct EnumNames<OnStop> {
 template <>
 struct EnumNames<Balance> {
   static constexpr std::string_view kNames[] = {"round_robin", "least_requests", "random_of_two"};
+};
+template <>
+struct EnumNames<AccessFormat> {
+  static constexpr std::string_view kNames[] = {"json", "combined"};
 };
 template <>
 struct EnumNames<EndpointState> {

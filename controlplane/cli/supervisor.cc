@@ -35,7 +35,7 @@ Supervisor::Supervisor(UpPlan plan, UpLock lock)
 int Supervisor::Run() {
   sigset_t mask;
   sigemptyset(&mask);
-  for (const int signal : {SIGCHLD, SIGTERM, SIGINT, SIGQUIT, SIGHUP, SIGUSR2}) sigaddset(&mask, signal);
+  for (const int signal : {SIGCHLD, SIGTERM, SIGINT, SIGQUIT, SIGHUP, SIGUSR1, SIGUSR2}) sigaddset(&mask, signal);
   sigprocmask(SIG_BLOCK, &mask, &old_mask_);
   signals_ = signalfd(-1, &mask, SFD_CLOEXEC | SFD_NONBLOCK);
   began_at_ = Clock::now();
@@ -198,6 +198,10 @@ void Supervisor::ForgetVerdict() {
 void Supervisor::OnSignal(int signal) {
   if (signal == SIGCHLD) return;
   if (signal == SIGHUP) return control_.Signal(SIGHUP);
+  if (signal == SIGUSR1) {  // logrotate: the access log is opened again
+    for (Child* child : Dataplanes()) child->Signal(SIGUSR1);
+    return;
+  }
   if (signal == SIGUSR2) {
     if (plan_.upgrade_command.empty()) return;
     Child upgrade({.name = "ringway upgrade", .arguments = plan_.upgrade_command, .stop_wait = milliseconds(0)});

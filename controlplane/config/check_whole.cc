@@ -89,6 +89,8 @@ void CheckWhole(Diagnostics& diagnostics, Config& config) {
   CheckListenerNames(diagnostics, config);
   CheckPorts(diagnostics, config);
   CheckPacket(diagnostics, config);
+  const bool logs = std::any_of(config.listeners.begin(), config.listeners.end(), [](const api::Listener& l) { return l.access_log; });
+  if (diagnostics.Given("access_log") && !logs) diagnostics.WarningAtKey("access_log", "no listener has \"access_log\": true: nothing is logged");
   for (const auto& [name, service] : config.services) {
     if (!IsRoutedTo(config, name)) diagnostics.WarningAtKey(JoinPath("services", name), "no listener routes to this service");
   }

@@ -95,6 +95,7 @@ struct Config {
   std::map<std::string, ServiceConfig> services;   // every service a listener routes to, and those only named
   api::Stats stats;
   api::Packet packet;
+  api::AccessLog access_log;
   uint32_t sessions_max = 0;
   uint32_t shutdown_timeout_ms = 30000;
   uint32_t handover_timeout_ms = 600000;

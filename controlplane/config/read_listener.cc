@@ -105,6 +105,10 @@ api::Listener ReadListener(const boost::json::value& value, const std::string& p
   reader.Duration("client_idle", 100, kDayMs, listener.client_idle_ms);
   reader.Integer("head_bytes_max", 1024, 16384, listener.head_bytes_max);
   reader.Integer("target_bytes_max", 128, 16384, listener.target_bytes_max);
+  reader.Boolean("access_log", listener.access_log);
+  if (reader.Boolean("defer_accept", listener.defer_accept) && listener.defer_accept && listener.protocol != api::Protocol::kHttp) {
+    diagnostics.Error(reader.PathOf("defer_accept"), "only with \"protocol\": \"http\": elsewhere the server may have to speak first");
+  }
   reader.Array("trusted_proxies", [&](const boost::json::value& element, const std::string& element_path) {
     const std::string text = element.is_string() ? std::string(element.get_string()) : "";
     if (IsCidr(text)) {

@@ -1,4 +1,4 @@
-// "stats": where the dataplane's stats server listens and who may ask it.
+// "stats": where the dataplane's stats server listens and who may ask it. "access_log": where listeners that log write to.
 #include <boost/json/value.hpp>
 
 #include "controlplane/config/object_reader.h"
@@ -15,6 +15,14 @@ void ReadStats(const boost::json::value& value, const std::string& path, Diagnos
   if (reader.String("password", out.password) && out.password.empty()) {
     diagnostics.Error(reader.PathOf("password"), "wanted a password, got \"\"");
   }
+}
+
+void ReadAccessLog(const boost::json::value& value, const std::string& path, Diagnostics& diagnostics, api::AccessLog& out) {
+  ObjectReader reader(value, path, diagnostics);
+  if (reader.String("path", out.path) && out.path != "stdout" && !(out.path.starts_with('/') && out.path.size() < 4096 && !out.path.ends_with('/'))) {
+    diagnostics.Error(reader.PathOf("path"), "wanted \"stdout\" or the absolute path of a file, got \"" + out.path + "\"");
+  }
+  reader.Choice<api::AccessFormat>("format", {{"json", api::AccessFormat::kJson}, {"combined", api::AccessFormat::kCombined}}, out.format);
 }
 
 }  // namespace ringway::cp

@@ -20,6 +20,7 @@ ServiceConfig ReadService(std::string_view name, const boost::json::value& value
 void ReadResilience(ObjectReader& reader, ServiceConfig& service);
 // "packet": how packets are delivered, for all listeners with that delivery.
 void ReadPacket(const boost::json::value& value, const std::string& path, Diagnostics& diagnostics, api::Packet& out);
+void ReadAccessLog(const boost::json::value& value, const std::string& path, Diagnostics& diagnostics, api::AccessLog& out);
 void ReadStats(const boost::json::value& value, const std::string& path, Diagnostics& diagnostics, api::Stats& out);
 
 // What only the whole file can tell: names given twice, ports that clash. Also gives each service that is routed to but not

@@ -119,6 +119,7 @@ asio::awaitable<absl::Status> Applier::Take(Snapshot snapshot, const std::string
     busy_ = false;
     co_return map.status();
   }
+  if (on_built_) on_built_(*snapshot);
   const uint64_t version = (*map)->version;
   publisher_.Publish(*std::move(map));
   co_await WaitForWorkers(version);

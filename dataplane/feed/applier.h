@@ -46,6 +46,8 @@ class Applier {
 
   // Called when a snapshot that had been refused could be taken after all.
   void OnLate(std::function<void(const Snapshot&)> callback) { on_late_ = std::move(callback); }
+  // Called with a snapshot that can be taken, before the workers get it.
+  void OnBuilt(std::function<void(const api::Snapshot&)> callback) { on_built_ = std::move(callback); }
   // Called after each change of what runs, on the main thread.
   void OnApplied(std::function<void(const Snapshot&)> callback) { on_applied_ = std::move(callback); }
 
@@ -84,6 +86,7 @@ class Applier {
   bool leaving_ = false;
   uint64_t attempt_ = 0;  // counts snapshots offered; a retry ends when it is no longer the latest
   std::function<void(const Snapshot&)> on_late_;
+  std::function<void(const api::Snapshot&)> on_built_;
   std::function<void(const Snapshot&)> on_applied_;
   EjectionWatch ejections_;
   boost::asio::steady_timer ejections_timer_;

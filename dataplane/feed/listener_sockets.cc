@@ -1,6 +1,7 @@
 // Listening sockets for the workers; see listener_sockets.h.
 #include "dataplane/feed/listener_sockets.h"
 
+#include <netinet/tcp.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -66,6 +67,11 @@ bool OthersListen(const IpAddress& address) {
   sockaddr_storage storage;
   const socklen_t size = ToSockaddr(address, storage);
   return bind(fd.get(), reinterpret_cast<sockaddr*>(&storage), size) != 0 && errno == EADDRINUSE;
+}
+
+void SetDeferAccept(int fd, bool on) {
+  const int seconds = on ? 1 : 0;
+  setsockopt(fd, IPPROTO_TCP, TCP_DEFER_ACCEPT, &seconds, sizeof(seconds));
 }
 
 IpAddress LocalAddress(int fd) {

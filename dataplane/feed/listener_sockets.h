@@ -27,7 +27,7 @@ class UniqueFd {
   int fd_;
 };
 
-inline constexpr int kBacklog = 4096;  // the kernel cuts it to net.core.somaxconn
+inline constexpr int kBacklog = 65535;  // the kernel cuts it to net.core.somaxconn
 
 // `count` sockets on one address, listening and nonblocking. With port 0 all of them share the port the first one got. IPv6
 // sockets take IPv6 only. Unavailable names the address and the error: a later try may succeed.
@@ -39,6 +39,10 @@ absl::StatusOr<UniqueFd> ReservePort(const IpAddress& address);
 
 // Does a socket listen there already, be it one with SO_REUSEPORT that would let ours in beside it?
 bool OthersListen(const IpAddress& address);
+
+// TCP_DEFER_ACCEPT, tcp(7): connections wait in the kernel until their first bytes have come, or for about a second. May be changed
+// while the socket listens. A kernel that refuses goes on without.
+void SetDeferAccept(int fd, bool on);
 
 // Where a socket is bound, its port included.
 IpAddress LocalAddress(int fd);

@@ -22,7 +22,7 @@ bool Same(const ServiceEntry& a, const ServiceEntry& b) { return a == b; }
 bool Same(const ListenerEntry& a, const ListenerEntry& b) {
   const auto scalars = [](const ListenerEntry& l) {
     return std::tie(l.handle, l.name, l.protocol, l.sockets, l.head_timeout_ms,
-                    l.client_idle_timeout_ms, l.head_bytes_max, l.target_bytes_max);
+                    l.client_idle_timeout_ms, l.head_bytes_max, l.target_bytes_max, l.access_log);
   };
   const auto same_route = [](const RouteEntry& x, const RouteEntry& y) {
     return std::tie(x.host, x.path, x.service) == std::tie(y.host, y.path, y.service);
@@ -194,6 +194,7 @@ void MapBuilder::CommitService(const ServiceChange& change) {
   const std::string& name = change.after->name;
   const ServiceHandle handle = service_handles_.Take(name);
   directory_.services[name] = handle;
+  names_.SetService(handle, name);
   Place(current_.services, handle, MakeService(*change.after, handle, places));
   places_[name] = std::move(places);
 }
@@ -230,6 +231,7 @@ EndpointEntry MapBuilder::Join(const api::Service& service, const api::Endpoint&
 
 void MapBuilder::Record(EndpointHandle handle, const std::string& service, const api::Endpoint& endpoint) {
   directory_.endpoints[handle] = {service, endpoint, false};
+  names_.SetEndpoint(handle, endpoint);
   if (endpoint.state == api::EndpointState::kDraining) {
     directory_.ending.insert(handle);
   } else {
@@ -252,11 +254,12 @@ void MapBuilder::RemoveService(const std::string& name) {
 }
 
 void MapBuilder::CommitListeners(const api::Snapshot& snapshot, std::vector<Opened> opened) {
-  std::set<std::string> kept;
+  std::set<std::string> kept, deferred;
   for (const api::Listener& listener : snapshot.listeners) kept.insert(Identity(listener));
   if (directory_.snapshot != nullptr) {
     for (const api::Listener& listener : directory_.snapshot->listeners) {
       const std::string identity = Identity(listener);
+      if (listener.defer_accept) deferred.insert(identity);
       if (kept.contains(identity)) continue;
       const ListenerHandle handle = *listener_handles_.Find(identity);
       // The workers close the sockets now; whoever comes back to this address gets new ones, and another handle.
@@ -283,7 +286,11 @@ void MapBuilder::CommitListeners(const api::Snapshot& snapshot, std::vector<Open
       else spdlog::info("listener {} ({}) at {} is left to the kernel: delivery {}", listener.name, protocol, listener.bind,
                         std::string(api::NameOf(listener.delivery)));
     }
+    if (fresh != opened.end() || deferred.contains(identity) != listener.defer_accept) {
+      for (const int fd : entry.sockets) SetDeferAccept(fd, listener.defer_accept);
+    }
     directory_.listeners[listener.name] = handle;
+    names_.SetListener(handle, listener.name);
     Place(current_.listeners, handle, std::move(entry));
   }
 }

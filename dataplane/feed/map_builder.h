@@ -16,6 +16,7 @@
 #include "common/api/feed.h"
 #include "dataplane/core/worker_shared.h"
 #include "dataplane/feed/directory.h"
+#include "dataplane/feed/handle_names.h"
 #include "dataplane/feed/handle_table.h"
 #include "dataplane/feed/listener_sockets.h"
 #include "dataplane/feed/snapshot_diff.h"
@@ -50,6 +51,7 @@ class MapBuilder {
   void Sweep(uint64_t map_every_worker_runs);
 
   const Directory& directory() const { return directory_; }
+  const HandleNames& names() const { return names_; }
   const BackendMap& current() const { return current_; }
 
  private:
@@ -85,6 +87,7 @@ class MapBuilder {
   HandleTable service_handles_{kServicesMax};
   HandleTable listener_handles_{kListenersMax};
   Directory directory_;
+  HandleNames names_;
   absl::flat_hash_map<std::string, Places> places_;  // by service
   BackendMap current_;
   bool held_ = false;

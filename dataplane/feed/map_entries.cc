@@ -101,6 +101,7 @@ ListenerEntry MapBuilder::MakeListener(const api::Listener& listener, ListenerHa
   entry.client_idle_timeout_ms = listener.client_idle_ms;
   entry.head_bytes_max = listener.head_bytes_max;
   entry.target_bytes_max = std::min(listener.target_bytes_max, listener.head_bytes_max);
+  entry.access_log = listener.access_log;
   for (const std::string& block : listener.trusted_proxies) {
     entry.trusted_proxies.push_back(*ParseBlock(block));
   }

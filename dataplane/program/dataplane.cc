@@ -24,12 +24,13 @@ constexpr std::chrono::milliseconds kTurnPoll{1};
 constexpr std::chrono::seconds kTurnTimeout{5};
 // A worker's turn may be under way when it is told something; the next one submits what came of it.
 constexpr uint64_t kTurns = 3;
+constexpr std::chrono::seconds kLogLast{2};  // for the access log's last lines
 constexpr size_t kSocketPathMax = 107;  // sun_path, unix(7)
 
 }  // namespace
 
 int Dataplane::Run() {
-  std::signal(SIGPIPE, SIG_IGN);
+  for (const int signal : {SIGPIPE, SIGHUP, SIGUSR1}) std::signal(signal, SIG_IGN);
   if (const auto code = TakeOverSockets()) return *code;
   if (const auto code = LoadSnapshot()) return *code;
   if (const auto code = StartWorkers()) return *code;
@@ -37,6 +38,7 @@ int Dataplane::Run() {
   if (const auto code = BecomeSuccessor()) return *code;
   if (!first_) status_.Say("waiting");
   Spawn(WaitForSignal());
+  Spawn(ReopenAtSignals());
   Spawn(Begin());
   Spawn(Tick());
   Spawn(ProbesUntilConfigured());
@@ -45,13 +47,19 @@ int Dataplane::Run() {
   store_.reset();  // writes what waits
   for (const auto& worker : shared_) {
     if (worker->stopped.load(std::memory_order_acquire)) continue;
-    // A worker that hangs cannot be joined; nothing else is left to save.
     spdlog::error("a worker did not stop in time");
-    spdlog::shutdown();
-    _exit(exit_code_);
+    access_log_->Stop(kLogLast);
+    EndNow();
   }
   threads_.clear();
+  if (!access_log_->Stop(kLogLast)) EndNow();
   return exit_code_;
+}
+
+// A thread that hangs cannot be joined; nothing else is left to save.
+void Dataplane::EndNow() {
+  spdlog::shutdown();
+  _exit(exit_code_);
 }
 
 void Dataplane::WireColdSide() {
@@ -64,11 +72,14 @@ void Dataplane::WireColdSide() {
   builder_ = std::make_unique<MapBuilder>(shared);
   publisher_ = std::make_unique<Publisher>(std::move(ports));
   applier_ = std::make_unique<Applier>(io_, *builder_, *publisher_);
+  access_log_ = std::make_unique<AccessLog>(shared, exchanges_max_, builder_->names());
+  applier_->OnBuilt([this](const api::Snapshot& snapshot) { access_log_->Configure(snapshot); });
   if (options_.snapshot_file.empty()) {
     feed_ = std::make_unique<FeedClient>(io_, options_.run_dir + "/feed.sock", *applier_, store_.get());
   }
   collector_ = std::make_unique<Collector>(ConstShared(), *applier_, feed_.get());
   stats_ = std::make_unique<StatsServer>(io_, *collector_);
+  collector_->SetAccessLog(access_log_.get());
   limit_log_ = std::make_unique<LimitLog>(ConstShared());
   applier_->OnApplied([this](const Applier::Snapshot& snapshot) {
     stats_->Configure(snapshot->stats);

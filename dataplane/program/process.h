@@ -10,6 +10,7 @@
 #include <optional>
 #include <vector>
 
+#include "dataplane/access_log/access_log.h"
 #include "dataplane/feed/applier.h"
 #include "dataplane/feed/feed_client.h"
 #include "dataplane/feed/snapshot_store.h"
@@ -57,9 +58,11 @@ class Dataplane {
   std::vector<const WorkerShared*> ConstShared() const;
   void Spawn(Awaitable<void> task);
   void EndLoop(int code);
+  [[noreturn]] void EndNow();
 
   // stop.cc
   Awaitable<void> WaitForSignal();
+  Awaitable<void> ReopenAtSignals();
   Awaitable<void> StopWorkers(uint32_t timeout_ms);
   uint32_t ShutdownTimeout() const;
   absl::StatusOr<Estate> EstateNow() const;
@@ -74,6 +77,7 @@ class Dataplane {
   bool served_ = false;    // a snapshot has been taken
   bool handover_tried_ = false;
   bool stopping_ = false;
+  uint32_t exchanges_max_ = 0;  // slots of a worker
   uint32_t sessions_max_ = 0;  // of the config, as last told; zero: from the limit of open files
   std::optional<Inheritance> inheritance_;
   std::optional<StoredSnapshot> first_;
@@ -83,6 +87,7 @@ class Dataplane {
   std::unique_ptr<SnapshotStore> store_;
   std::unique_ptr<MapBuilder> builder_;
   std::unique_ptr<Publisher> publisher_;
+  std::unique_ptr<AccessLog> access_log_;
   std::unique_ptr<Applier> applier_;
   std::unique_ptr<FeedClient> feed_;
   std::unique_ptr<Collector> collector_;

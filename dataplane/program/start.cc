@@ -111,6 +111,7 @@ std::optional<int> Dataplane::StartWorkers() {
   const uint32_t workers = WorkersWanted();
   sessions_max_ = first_ ? first_->snapshot->sessions_max : 0;
   const SessionShare share = ShareFiles(files, workers, sessions_max_);
+  exchanges_max_ = share.sessions_max;
   for (uint32_t i = 0; i < workers; ++i) {
     shared_.push_back(std::make_unique<WorkerShared>());
     WorkerThreadOptions options;

@@ -44,6 +44,17 @@ asio::awaitable<void> Dataplane::WaitForSignal() {
   EndLoop(kExitOk);
 }
 
+// What logrotate and its like send. The file is looked at each second too, so it works without.
+asio::awaitable<void> Dataplane::ReopenAtSignals() {
+  asio::signal_set signals(io_, SIGHUP, SIGUSR1);
+  for (;;) {
+    const auto [error, number] = co_await signals.async_wait(kNoThrow);
+    if (error) co_return;
+    spdlog::info("{}: the access log is opened again", number == SIGHUP ? "SIGHUP" : "SIGUSR1");
+    access_log_->Reopen();
+  }
+}
+
 uint32_t Dataplane::ShutdownTimeout() const {
   const auto& snapshot = applier_->applied().snapshot;
   return snapshot != nullptr ? snapshot->shutdown_timeout_ms : 0;

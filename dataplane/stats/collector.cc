@@ -160,6 +160,7 @@ StatsModel Collector::Collect() const {
   model.sessions_open = SessionsOpen();
   model.feed = CollectFeed();
   if (feed_ != nullptr) model.catalog = CatalogFrom(feed_->status(), std::chrono::system_clock::now(), Clock::now());
+  if (access_log_ != nullptr) model.access_log = access_log_->Status();
   for (const WorkerShared* worker : workers_) model.workers.push_back(CollectWorker(worker->counters.worker));
   const Directory& directory = applier_.directory();
   if (directory.snapshot == nullptr) return model;

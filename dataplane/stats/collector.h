@@ -27,6 +27,7 @@ class Collector {
   // Why requests cannot be served; empty when they can.
   std::string NotReadyReason() const;
   void SetStopping() { stopping_ = true; }
+  void SetAccessLog(const AccessLog* log) { access_log_ = log; }
 
  private:
   // Per second, from the totals of two ticks. Handles are given anew with their counters at zero.
@@ -45,6 +46,7 @@ class Collector {
   const std::vector<const WorkerShared*> workers_;
   const Applier& applier_;
   const FeedClient* const feed_;
+  const AccessLog* access_log_ = nullptr;
   const std::chrono::steady_clock::time_point started_ = std::chrono::steady_clock::now();
   const std::chrono::system_clock::time_point started_at_ = std::chrono::system_clock::now();
   std::chrono::steady_clock::time_point ticked_ = started_;

@@ -140,6 +140,16 @@ json::value Catalog(const CatalogStats& c) {
   return json::object{{"name", c.name}, {"up", c.up}, {"trouble", c.trouble}, {"age_ms", c.age_ms}};
 }
 
+json::value Log(const AccessLogStatus& log) {
+  return json::object{{"used", log.used},
+                      {"path", log.path},
+                      {"trouble", log.trouble},
+                      {"written", log.written},
+                      {"written_bytes", log.written_bytes},
+                      {"dropped_ring", log.dropped_ring},
+                      {"dropped_output", log.dropped_output}};
+}
+
 }  // namespace
 
 std::string RenderJson(const StatsModel& model) {
@@ -158,6 +168,7 @@ std::string RenderJson(const StatsModel& model) {
                                  {"layout", View(LayoutOf(model))},
                                  {"feed", Feed(model.feed)},
                                  {"catalog", Catalog(model.catalog)},
+                                 {"access_log", Log(model.access_log)},
                                  {"listeners", std::move(listeners)},
                                  {"services", std::move(services)},
                                  {"workers", std::move(workers)}};

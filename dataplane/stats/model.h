@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "dataplane/access_log/access_log.h"
 #include "dataplane/core/counters.h"
 
 namespace ringway::dp {
@@ -109,6 +110,7 @@ struct StatsModel {
   uint64_t sessions_open = 0;
   FeedStats feed;
   CatalogStats catalog;
+  AccessLogStatus access_log;
   std::vector<ListenerStats> listeners;
   std::vector<ServiceStats> services;
   std::vector<WorkerStats> workers;

@@ -116,6 +116,21 @@ std::string FeedSection(const FeedStats& f) {
   return out + "</div></section>";
 }
 
+std::string AccessLogSection(const AccessLogStatus& log) {
+  if (!log.used) return "";
+  std::string out = "<section><h2>Access log</h2>";
+  if (!log.trouble.empty()) {
+    absl::StrAppend(&out, "<p class=\"alarm\"><b>", HtmlEscaped(log.path), ": ", HtmlEscaped(log.trouble),
+                    "</b><br>Requests are served; lines that cannot be written are dropped.</p>");
+  }
+  out += "<div class=\"facts\">" + Fact("to", Text(log.path));
+  out += Fact("lines written", Live("b", "access_log/written", 'n', Grouped(log.written)));
+  out += Fact("bytes", Live("b", "access_log/written_bytes", 'b', Bytes(log.written_bytes)));
+  out += Fact("dropped: too many", Live("b", "access_log/dropped_ring", 'n', Grouped(log.dropped_ring)));
+  out += Fact("dropped: not writable", Live("b", "access_log/dropped_output", 'n', Grouped(log.dropped_output)));
+  return out + "</div></section>";
+}
+
 // A leading dot marks a column of text.
 std::string HeadRow(std::initializer_list<const char*> names) {
   std::string out = "<div class=\"scroll\"><table><thead><tr>";
@@ -271,6 +286,7 @@ std::string LayoutOf(const StatsModel& m) {
   add(m.feed.refusal);
   add(m.catalog.known ? m.catalog.up ? "up" : "not up" : "");
   add(m.catalog.name), add(m.catalog.trouble);
+  add(m.access_log.used ? m.access_log.path : ""), add(m.access_log.trouble);
   add(absl::StrCat(m.workers.size(), " ", m.pid));
   for (const ListenerStats& l : m.listeners) add(l.name), add(l.bind), add(l.protocol);
   for (const ServiceStats& s : m.services) {
@@ -291,7 +307,10 @@ std::string RenderPage(const StatsModel& m) {
       "<!DOCTYPE html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><title>Ringway stats</title>"
       "<meta name=\"viewport\" content=\"width=device-width,initial-scale=1\"><style>",
       std::string(kPageStyle), "</style></head><body>", Header(m), "<main data-layout=\"", LayoutOf(m), "\">");
+  const bool trouble = m.access_log.used && !m.access_log.trouble.empty();
+  if (trouble) out += AccessLogSection(m.access_log);
   for (size_t i = 0; i < m.services.size(); ++i) out += ServiceSection(m.services[i], i);
+  if (!trouble) out += AccessLogSection(m.access_log);
   out += ListenerSection(m) + FeedSection(m.feed) + WorkerSection(m);
   absl::StrAppend(&out, "</main><script>", std::string(kPageScript), "</script></body></html>\n");
   return out;

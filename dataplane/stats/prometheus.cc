@@ -86,6 +86,20 @@ void Catalog(Writer& w, const CatalogStats& c) {
   w.Sample("", Seconds(static_cast<double>(c.age_ms) / 1000));
 }
 
+void Log(Writer& w, const AccessLogStatus& log) {
+  if (log.used) {
+    w.Family("access_log_up", "gauge", "1 while lines are written; absent when no listener logs.");
+    w.Sample("", log.trouble.empty() ? 1 : 0);
+  }
+  w.Family("access_log_written_total", "counter", "Lines written to the access log.");
+  w.Sample("", log.written);
+  w.Family("access_log_written_bytes_total", "counter", "Bytes written to the access log.");
+  w.Sample("", log.written_bytes);
+  w.Family("access_log_dropped_total", "counter", "Lines of the access log that were not written.");
+  w.Sample(Label("reason", "ring"), log.dropped_ring);
+  w.Sample(Label("reason", "output"), log.dropped_output);
+}
+
 template <typename Items>
 struct Group {
   Writer& w;
@@ -238,6 +252,7 @@ std::string RenderPrometheus(const StatsModel& model) {
   Process(w, model);
   Feed(w, model.feed);
   Catalog(w, model.catalog);
+  Log(w, model.access_log);
   Listeners(w, model.listeners);
   Services(w, model.services);
   Endpoints(w, model.services);

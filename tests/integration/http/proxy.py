@@ -112,9 +112,10 @@ OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 
 
 class Proxy:
-    """One dataplane process with one listener, for the endpoints given. Options go into the listener and the service."""
+    """One dataplane process with one listener, for the endpoints given. Options go into the listener and the service, `before`
+    stands before the command."""
 
-    def __init__(self, endpoints, protocol="http", listener=None, service=None, snapshot=None):
+    def __init__(self, endpoints, protocol="http", listener=None, service=None, snapshot=None, before=()):
         self.port, self.stats_port = free_port(), free_port()
         self.dir = tempfile.TemporaryDirectory(prefix="ringway-http-")
         document = {
@@ -132,7 +133,7 @@ class Proxy:
             json.dump(document, f)
         self.log = open(os.path.join(self.dir.name, "log"), "w+")
         self.process = subprocess.Popen(
-            [os.path.join(BIN, "ringway-dataplane"), "--snapshot", path, "--workers", "1", "--run-dir", self.dir.name,
+            [*before, os.path.join(BIN, "ringway-dataplane"), "--snapshot", path, "--workers", "1", "--run-dir", self.dir.name,
              "--state-dir", self.dir.name], stdout=self.log, stderr=self.log)
         self._wait_ready()
 

@@ -42,6 +42,8 @@ inline Snapshot SampleSnapshot() {
   listener.head_bytes_max = 13;
   listener.target_bytes_max = 14;
   listener.trusted_proxies = {"10.0.0.0/8", "fd00::/8"};
+  listener.access_log = true;
+  listener.defer_accept = true;
   Snapshot snapshot;
   snapshot.epoch = "epoch-1";
   snapshot.version = (1ull << 53) + 1;  // beyond what a double holds
@@ -58,6 +60,7 @@ inline Snapshot SampleSnapshot() {
   snapshot.packet.flows_max = 23;
   snapshot.packet.timeouts = {31, 32, 33, 34, 35, 36, 37, 38};
   snapshot.packet.pin_dir = "/sys/fs/bpf/other";
+  snapshot.access_log = {"/var/log/x", AccessFormat::kCombined};
   snapshot.sessions_max = 15;
   snapshot.shutdown_timeout_ms = 16;
   return snapshot;

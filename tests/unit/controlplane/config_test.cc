@@ -131,6 +131,17 @@ TEST(Config, ReadsWhatAServiceDoesInBadTimes) {
   EXPECT_EQ(config.handover_timeout_ms, 48u * 3600 * 1000);
 }
 
+TEST(Config, ReadsTheAccessLog) {
+  const Config config = Good(R"({ "access_log": { "path": "/var/log/ringway/access.log", "format": "combined" },
+    "listeners": [ { "name": "a", "bind": "0.0.0.0:80", "service": "web", "access_log": true }, { "name": "b", "bind": "0.0.0.0:81", "service": "web" } ] })").config;
+  EXPECT_EQ(config.access_log, (api::AccessLog{"/var/log/ringway/access.log", api::AccessFormat::kCombined}));
+  EXPECT_TRUE(config.listeners[0].access_log);
+  EXPECT_FALSE(config.listeners[1].access_log);
+  EXPECT_EQ(Good("{" R"("listeners": [ { "name": "a", "bind": "0.0.0.0:80", "service": "web", "access_log": true } ] })").config.access_log, api::AccessLog{});
+  const auto unused = Good(R"({ "access_log": {}, "listeners": [ { "name": "a", "bind": "0.0.0.0:80", "service": "web" } ] })");
+  EXPECT_THAT(unused.warnings, testing::ElementsAre(HasSubstr("no listener has \"access_log\": true")));
+}
+
 TEST(Config, ReadsAConsul) {
   const Config config = Good(R"({
     "catalog": { "type": "consul", "address": ["https://a:8501", "https://10.0.0.2:8501/base"], "token_file": "/run/token", "datacenter": "dc2",
@@ -196,6 +207,9 @@ INSTANTIATE_TEST_SUITE_P(
     testing::Values(Wrong{"{\n \"listeners\" [] }", "f.json:2:14 listeners: wanted ':' after the key"},
                     Wrong{"{ \"limits\": { \"sessions_max\": 1x } }", "f.json:1:32 (file): wanted JSON"},
                     Wrong{"[]", "f.json:1:1 (file): wanted an object, got an array"}, Wrong{"{}", "listeners: wanted at least one listener"},
+                    Wrong{"{ " LISTENER ", \"access_log\": {\"path\": \"access.log\"} }", "access_log.path: wanted \"stdout\" or the absolute path of a file, got \"access.log\""},
+                    Wrong{"{ " LISTENER ", \"access_log\": {\"format\": \"clf\"} }", "access_log.format: wanted"},
+                    Wrong{"{ " LISTENER ", \"access_log\": true }", "access_log: wanted an object"},
                     Wrong{"{ \"stats\": {}, \"stats\": {} }", "f.json:1:16 stats: wanted a key only once"}));
 INSTANTIATE_TEST_SUITE_P(
     Listeners, WrongConfig,
