@@ -92,11 +92,10 @@ void MemoryIo::Accept(int, dp::Tag tag) {
 
 void MemoryIo::Connect(int fd, const dp::IpAddress&, dp::Tag tag) { submitted_.push_back({Kind::kConnect, fd, nullptr, 0, tag}); }
 
-void MemoryIo::RecvSelect(int fd, dp::Group group, dp::Tag tag) {
+void MemoryIo::RecvSelect(int fd, dp::Tag tag) {
   Socket& socket = sockets_[static_cast<size_t>(fd)];
   socket.receiving = true;
   socket.select = true;
-  socket.group = group;
   socket.receive_tag = tag;
   submitted_.push_back({Kind::kReceive, fd, nullptr, 0, tag});
 }
@@ -126,6 +125,16 @@ void MemoryIo::Cancel(dp::Tag tag) {
 void MemoryIo::Close(int fd) { submitted_.push_back({Kind::kClose, fd, nullptr, 0, {}}); }
 
 void MemoryIo::ReturnBuffer(dp::Group group, uint16_t id) { pools_[static_cast<size_t>(group)].free.push_back(id); }
+
+void MemoryIo::PollIn(int, dp::Tag) { Fail("bulk is not played here"); }
+void MemoryIo::PollOut(int, dp::Tag) { Fail("bulk is not played here"); }
+int32_t MemoryIo::ReceiveNow(int, char*, uint32_t) { Fail("bulk is not played here"); }
+int32_t MemoryIo::SendNow(int, const dp::Slice*, uint32_t, bool) { Fail("bulk is not played here"); }
+int32_t MemoryIo::SpliceIn(int, uint16_t, uint32_t) { Fail("bulk is not played here"); }
+int32_t MemoryIo::SpliceOut(uint16_t, int, uint32_t) { Fail("bulk is not played here"); }
+uint16_t MemoryIo::TakePipe() { Fail("bulk is not played here"); }
+void MemoryIo::ReturnPipe(uint16_t, bool) { Fail("bulk is not played here"); }
+uint16_t MemoryIo::TakeLarge() { Fail("bulk is not played here"); }
 
 // --- A turn ---
 
@@ -179,11 +188,11 @@ void MemoryIo::Receive(int fd) {
     char* data = socket.into;
     size_t room = socket.into_size;
     if (socket.select) {
-      Pool& pool = pools_[static_cast<size_t>(socket.group)];
+      Pool& pool = pools_[static_cast<size_t>(dp::Group::kSmall)];
       if (pool.free.empty()) Fail("no buffer left");
       c.buffer = pool.free.back();
       pool.free.pop_back();
-      data = BufferData(socket.group, c.buffer);
+      data = BufferData(dp::Group::kSmall, c.buffer);
       room = pool.size;
     }
     const size_t size = std::min(room, there);

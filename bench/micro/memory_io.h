@@ -38,13 +38,23 @@ class MemoryIo {
   bool PeerOf(int fd, dp::IpAddress& out);
   void Accept(int fd, dp::Tag tag);
   void Connect(int fd, const dp::IpAddress& address, dp::Tag tag);
-  void RecvSelect(int fd, dp::Group group, dp::Tag tag);
+  void RecvSelect(int fd, dp::Tag tag);
   void RecvInto(int fd, char* data, uint32_t size, dp::Tag tag);
   void Send(int fd, const dp::Slice* slices, uint32_t count, dp::Tag tag);
   void Cancel(dp::Tag tag);
   void Shutdown(int) {}
   void Close(int fd);
   void Reset(int fd) { Close(fd); }
+  // No scenario moves bulk.
+  void PollIn(int, dp::Tag);
+  void PollOut(int, dp::Tag);
+  int32_t ReceiveNow(int, char*, uint32_t);
+  int32_t SendNow(int, const dp::Slice*, uint32_t, bool);
+  int32_t SpliceIn(int, uint16_t, uint32_t);
+  int32_t SpliceOut(uint16_t, int, uint32_t);
+  uint16_t TakePipe();
+  void ReturnPipe(uint16_t, bool);
+  uint16_t TakeLarge();
   char* BufferData(dp::Group group, uint16_t id) {
     Pool& pool = pools_[static_cast<size_t>(group)];
     return pool.memory.data() + size_t{pool.size} * (id & ~kLargeBit);
@@ -76,7 +86,6 @@ class MemoryIo {
     size_t inbox_at = 0;
     bool receiving = false;
     bool select = false;
-    dp::Group group = dp::Group::kSmall;
     dp::Tag receive_tag;
     char* into = nullptr;
     uint32_t into_size = 0;

@@ -106,10 +106,10 @@ struct ListenerCounters {
 };
 
 // Limits that were hit. stats/ and the log name them; the order is that of kLimitNames.
-enum class Limit : uint8_t { kSessions, kUpstreams, kFiles, kExchanges, kBuffersSmall, kBuffersLarge };
-inline constexpr uint32_t kLimits = 6;
+enum class Limit : uint8_t { kSessions, kUpstreams, kFiles, kExchanges, kBuffersSmall, kBuffersLarge, kPipes };
+inline constexpr uint32_t kLimits = 7;
 inline constexpr std::array<const char*, kLimits> kLimitNames = {
-    "sessions", "upstreams", "open_files", "exchanges", "buffers_small", "buffers_large"};
+    "sessions", "upstreams", "open_files", "exchanges", "buffers_small", "buffers_large", "pipes"};
 
 // Time-outs that ended something; the order is that of kTimeoutNames.
 enum class Timeout : uint8_t { kHead, kClientIdle, kConnect, kResponse, kBodyIdle, kTunnel, kUpstreamIdle, kLinger };
@@ -131,7 +131,9 @@ struct WorkerCounters {
   Counter buffers_small_used;       // gauge
   Counter buffers_large_used;       // gauge
   Counter access_dropped_total;     // records of the access log for which its ring had no room
-  Counter bytes_copied_total;       // moved through user memory (all of it, until splice or SEND_ZC come)
+  Counter pipes_used;               // gauge
+  Counter bytes_copied_total;       // sent to clients from user memory
+  Counter bytes_spliced_total;      // sent to clients out of a pipe
 };
 
 // All of one worker's counters, about 4 MB.

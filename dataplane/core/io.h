@@ -2,6 +2,9 @@
 //
 // Every operation that takes a Tag completes exactly once with that tag (accept: many times, the last one without `more`),
 // in a later turn and never inside the call. Results are as in io_uring: >= 0, or a negative errno.
+//
+// Bulk is moved at once instead, when its socket is ready (worker_bulk.h): through a large buffer, or a pipe, that is taken for
+// the moment of the move and given back still warm. None of these calls waits.
 #pragma once
 
 #include <concepts>
@@ -18,7 +21,7 @@ struct Slice {
   size_t size;
 };
 
-// Two classes of provided buffers: heads and small bodies; bulk.
+// Two classes of buffers: heads and small bodies, provided to the kernel; bulk, taken by hand.
 enum class Group : uint8_t { kSmall, kLarge };
 inline constexpr uint32_t kGroups = 2;
 
@@ -40,6 +43,7 @@ struct Tag {
 };
 
 inline constexpr uint16_t kNoBuffer = 0xffff;
+inline constexpr uint16_t kNoPipe = 0xffff;
 
 struct Completion {
   Tag tag;
@@ -54,7 +58,7 @@ struct IgnoreCompletion {
 
 template <class T>
 concept Io = requires(T io, const T const_io, int fd, Tag tag, const IpAddress& address, IpAddress& out, char* data,
-                      uint32_t size, const Slice* slices, Group group, uint16_t id, IgnoreCompletion handler) {
+                      uint32_t size, const Slice* slices, Group group, uint16_t id, bool flag, IgnoreCompletion handler) {
   // Monotonic, sampled once a turn.
   { const_io.NowUs() } -> std::convertible_to<uint64_t>;
   // A stream socket towards `address`, without delay (TCP_NODELAY): descriptor or negative errno.
@@ -64,10 +68,21 @@ concept Io = requires(T io, const T const_io, int fd, Tag tag, const IpAddress& 
 
   { io.Accept(fd, tag) };            // multishot; each result is a connected socket
   { io.Connect(fd, address, tag) };
-  { io.RecvSelect(fd, group, tag) };  // into a provided buffer, bound only when bytes are there; -ENOBUFS when none is
+  { io.RecvSelect(fd, tag) };  // into a small buffer, bound only when bytes are there; -ENOBUFS when none is
   { io.RecvInto(fd, data, size, tag) };
   { io.Send(fd, slices, size, tag) };  // `size` slices, at most kSlicesMax; what they name stays until completion
+  { io.PollIn(fd, tag) };   // > 0 when a receive would give bytes, the end or an error; perhaps without reason
+  { io.PollOut(fd, tag) };  // > 0 when a send would take bytes or give an error; perhaps without reason
   { io.Cancel(tag) };                  // asks the operation with this tag to end; it still completes once
+
+  // At once: bytes moved, 0 at the end of the stream, or a negative errno; -EAGAIN where it would have to wait.
+  { io.ReceiveNow(fd, data, size) } -> std::same_as<int32_t>;
+  { io.SendNow(fd, slices, size, flag) } -> std::same_as<int32_t>;  // `flag`: more follows at once
+  { io.SpliceIn(fd, id, size) } -> std::same_as<int32_t>;   // at most `size` bytes from a socket into an empty pipe
+  { io.SpliceOut(id, fd, size) } -> std::same_as<int32_t>;  // `size` bytes, all that a pipe has, or a part, to a socket
+  { io.TakePipe() } -> std::same_as<uint16_t>;              // kNoPipe when none is to be had
+  { io.ReturnPipe(id, flag) };                              // `flag`: it is empty
+  { io.TakeLarge() } -> std::same_as<uint16_t>;             // a large buffer; kNoBuffer when all are taken
 
   // Without completion. Shutdown ends the write side; Reset closes so that the peer sees RST.
   { io.Shutdown(fd) };

@@ -26,19 +26,30 @@ struct BufferRef {
   bool held() const { return id != kNoBuffer; }
 };
 
+// Sockets in a row, oldest first: a worker's lists of those that wait for a buffer, and for their turn to move bulk.
+struct SocketList {
+  uint32_t head = kNoSlot;  // keys: see Worker::KeyOf
+  uint32_t tail = kNoSlot;
+  bool empty() const { return head == kNoSlot; }
+};
+
 // What both kinds of connections have. The flags say what is in flight; a slot is freed only when all are false.
 struct Socket {
   uint32_t generation = 0;  // Slab's
   uint32_t next_free = 0;   // Slab's
   int32_t fd = -1;
-  uint32_t parked_next = kNoSlot;  // on the worker's list of receives that wait for a buffer
+  uint32_t list_next = kNoSlot;    // on the worker's list of parked or of queued sockets: never on both
   bool receiving = false;
   bool sending = false;
   bool connecting = false;
-  bool parked = false;
-  Group receive_group = Group::kSmall;  // of the receive in flight
+  bool parked = false;       // the receive waits for a buffer
+  bool queued = false;       // ready to be moved from: waits for its turn
+  bool polling_in = false;   // `receiving` is a poll
+  bool polling_out = false;  // `sending` is a poll
   bool reset = false;  // close with RST: the stream was cut, and its end must not look like an end
-  bool quiet() const { return !receiving && !sending && !connecting && !parked; }
+  // What the peer sends next is being waited for.
+  bool expecting() const { return receiving || parked || queued; }
+  bool quiet() const { return !expecting() && !sending && !connecting; }
 };
 
 enum class SessionState : uint8_t {
@@ -84,20 +95,23 @@ struct Upstream : Socket {
 // How the end of a body is known (RFC 9112 section 6.3).
 enum class Framing : uint8_t { kNone, kLength, kChunked, kStripChunked, kUntilClose };
 
-// One direction of an exchange: received into a buffer, checked, sent from it, next. One buffer at a time, so a slow reader
-// stops the writer.
+// One direction of an exchange: received into a buffer or a pipe, checked, sent from there, next. One at a time, so a slow
+// reader stops the writer.
 struct Flow {
   Framing framing = Framing::kNone;
   bool received_all = false;  // the source's message, or stream, has ended
   bool ended = false;         // streams: pass the FIN on when all is sent
-  bool bulk = false;          // receives fill their buffers: take large ones
+  bool bulk = false;          // receives fill their buffers
+  bool eager = false;         // bulk: the last move got all it asked for, more is there already
   uint8_t slice_at = 0;
   uint8_t slice_count = 0;
   uint64_t remaining = 0;     // kLength
   ChunkScanner chunks;
   BufferRef buffer;           // held until all slices are sent
+  uint16_t pipe = kNoPipe;    // held until all bytes in it are sent, behind the slices
+  uint32_t piped = 0;         // bytes in it
   std::array<Slice, kSlicesMax> slices;
-  bool unsent() const { return slice_at < slice_count; }
+  bool unsent() const { return slice_at < slice_count || piped > 0; }
 };
 
 enum class ExchangeState : uint8_t {

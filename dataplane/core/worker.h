@@ -6,6 +6,7 @@
 //   worker_upstream.h  pool, connect, sending the request, failure and retry
 //   worker_response.h  from the response's first byte to the end of the exchange, our own replies
 //   worker_stream.h    TCP and upgraded sessions
+//   worker_bulk.h      long bodies and streams: moved when ready, in turns
 //   worker_close.h     receives that wait for a buffer, deadlines, closing
 //   worker_log.h       the access log's records
 // docs/LIFE_OF_A_REQUEST.md walks through them. No allocation after construction except in AdoptMap; no lock; no log.
@@ -34,6 +35,7 @@ struct WorkerLimits {
   uint32_t upstreams_max = 4096;  // at the limit idle ones are closed, else the request is answered 503
   uint64_t seed = 1;              // of random-of-two and of the start of round robins
   uint32_t retry_burst = 256;     // retries of a service that may come at once: an endpoint that dies is got over whole
+  bool splice = true;             // bulk goes through pipes where it may
 };
 
 template <Io IoType>
@@ -107,6 +109,7 @@ class Worker {
   // worker_request.h
   void ArmClientRecv(Session& s);
   void OnClientReceived(uint32_t slot, const Completion& c);
+  void OnClientNothing(Session& s, int32_t result);
   void OnClientBytes(Session& s, BufferRef got, uint32_t size);
   void OnClientEnded(Session& s);
   void OnClientGone(Session& s);
@@ -155,6 +158,7 @@ class Worker {
   void WriteForwarded(Exchange& e);
   void SubmitUpstreamSend(Exchange& e);
   void OnUpstreamSent(uint32_t slot, const Completion& c);
+  void OnUpstreamSendFailed(Exchange& e, Verdict verdict);
   void OnRequestSent(Exchange& e);
   void FailExchange(Exchange& e, Failure failure);
   void CountFailure(Exchange& e, Failure failure);
@@ -171,6 +175,7 @@ class Worker {
   // worker_response.h
   void ArmUpstreamRecv(Upstream& u);
   void OnUpstreamReceived(uint32_t slot, const Completion& c);
+  void OnUpstreamNothing(Upstream& u, Exchange& e, int32_t result);
   void OnUpstreamBytes(Exchange& e, BufferRef got, uint32_t size);
   void OnUpstreamEnded(Exchange& e, bool reset);
   void ParseResponse(Exchange& e);
@@ -194,6 +199,25 @@ class Worker {
   void OnStreamBytes(Exchange& e, bool from_client, BufferRef got, uint32_t begin, uint32_t end);
   void OnStreamSent(Exchange& e, bool to_client);
   void OnStreamEnded(Exchange& e, bool from_client);
+
+  // worker_bulk.h
+  bool IsBulk(const Flow& flow) const;
+  void AwaitBulk(Socket& from, const Flow& flow, uint32_t key, Tag tag);
+  void Queue(Socket& socket, uint32_t key);
+  void RunBulk();
+  uint32_t MoveFromClient(Session& s);
+  uint32_t MoveFromUpstream(Upstream& u);
+  int32_t ReceiveBulk(Flow& flow, int fd, BufferRef& got);
+  void NotePiped(Flow& flow);
+  struct Pushed {
+    int32_t error = 0;  // negative errno; 0 when all has gone
+    uint64_t copied = 0;
+    uint64_t spliced = 0;
+  };
+  Pushed PushNow(Flow& flow, int fd);
+  void PushRequest(Exchange& e);
+  void PushResponse(Exchange& e);
+  void ReleaseFlow(Flow& flow);
 
   // worker_close.h
   void ParkClient(Session& s);
@@ -243,10 +267,6 @@ class Worker {
     const ServiceEntry* entry = e.service == kNoHandle ? nullptr : balancer_.Service(e.service);
     return entry != nullptr ? *entry : defaults_;
   }
-  Group GroupFor(const Flow& flow) const {
-    const bool large = flow.framing == Framing::kLength ? flow.remaining >= io_.BufferSize(Group::kSmall) : flow.bulk;
-    return large ? Group::kLarge : Group::kSmall;
-  }
   void NoteBulk(Flow& flow, uint32_t size) const { flow.bulk = size >= io_.BufferSize(Group::kSmall); }
   static void Advance(Flow& flow, size_t sent);
   void CountLimit(Limit limit) { counters_.worker.limits_total[static_cast<size_t>(limit)].Add(); }
@@ -269,6 +289,9 @@ class Worker {
   static constexpr uint32_t kEvictLooks = 256;         // slots looked at for an idle upstream to close
   static constexpr uint32_t kWaitMsMax = 1000;
   static constexpr uint32_t kResponseHeadMax = 16384;
+  static constexpr uint32_t kMoveBytesMax = 256 << 10;  // of one session before the next one's turn
+  static constexpr uint32_t kMoveBytesMin = 4 << 10;    // what a move costs at least, in bytes
+  static constexpr uint32_t kTurnBytesMax = 512 << 10;  // bulk moved before completions are looked at again
 
   IoType& io_;
   WorkerShared& shared_;
@@ -276,6 +299,7 @@ class Worker {
   AccessPort* access_ = nullptr;  // null until a listener logs
   const uint32_t index_;
   const uint32_t retry_burst_;
+  const bool splice_;
   const ServiceEntry defaults_;
 
   Slab<Session> sessions_;
@@ -285,11 +309,15 @@ class Worker {
   Balancer balancer_;
   std::array<ListenerState, kListenersMax> listeners_;
 
-  uint32_t parked_head_ = kNoSlot;  // sessions' slots, and upstreams' with kParkedUpstream set
-  uint32_t parked_tail_ = kNoSlot;
-  static constexpr uint32_t kParkedUpstream = 1u << 31;
-  void Park(Socket& socket, uint32_t key);
-  Socket& ParkedSocket(uint32_t key);
+  SocketList parked_;  // receives that wait for a small buffer
+  SocketList queued_;  // bulk that waits for its turn
+  static constexpr uint32_t kUpstreamKey = 1u << 31;
+  uint32_t KeyOf(const Session& s) const { return SlotOf(s); }
+  uint32_t KeyOf(const Upstream& u) const { return SlotOf(u) | kUpstreamKey; }
+  Socket& SocketOf(uint32_t key);
+  void Append(SocketList& list, uint32_t key);
+  uint32_t TakeFirst(SocketList& list);
+  bool FreeIfClosing(uint32_t key);
 
   std::array<ServiceWaits, kServicesMax> waits_;
   std::array<RetryBudget, kServicesMax> budgets_;
@@ -320,6 +348,7 @@ Worker<IoType>::Worker(IoType& io, WorkerShared& shared, uint32_t index, const W
       counters_(shared.counters),
       index_(index),
       retry_burst_(limits.retry_burst),
+      splice_(limits.splice),
       sessions_(limits.sessions_max),
       exchanges_(limits.sessions_max),
       upstreams_(limits.upstreams_max),
@@ -328,12 +357,13 @@ Worker<IoType>::Worker(IoType& io, WorkerShared& shared, uint32_t index, const W
 
 template <Io IoType>
 bool Worker<IoType>::Step() {
-  const uint32_t wait = accept_idle_ || stopping_ ? 20 : waiting_room_ != 0 ? kRecheckMs : kWaitMsMax;
+  const uint32_t wait = !queued_.empty() ? 0 : accept_idle_ || stopping_ ? 20 : waiting_room_ != 0 ? kRecheckMs : kWaitMsMax;
   io_.Turn(wheel_.WaitMs(io_.NowUs(), wait), [this](const Completion& c) { Dispatch(c); });
   counters_.worker.turns_total.Add();
+  if (!queued_.empty()) RunBulk();
   if (shared_.next_map.load(std::memory_order_relaxed) != nullptr) TakeMap();
   wheel_.Advance(io_.NowUs(), [this](uint32_t timer) { OnDeadline(timer); });
-  if (parked_head_ != kNoSlot) Unpark();
+  if (!parked_.empty()) Unpark();
   if (accept_idle_) ResumeAccepting();
   if (!leaving_ && shared_.leave.load(std::memory_order_acquire)) BeginLeave();
   if (!stopping_ && ((leaving_ && LeftAlone()) || shared_.stop.load(std::memory_order_acquire))) BeginStop();
@@ -380,6 +410,7 @@ void Worker<IoType>::Advance(Flow& flow, size_t sent) {
 }  // namespace ringway::dp
 
 #include "dataplane/core/worker_accept.h"
+#include "dataplane/core/worker_bulk.h"
 #include "dataplane/core/worker_close.h"
 #include "dataplane/core/worker_log.h"
 #include "dataplane/core/worker_request.h"

@@ -1,77 +1,83 @@
 // Worker: receives that wait for a buffer, deadlines, and closing: cancel what is pending, wait for it, free.
 #pragma once
 
+#include <utility>
+
 #include "dataplane/core/worker.h"
 
 namespace ringway::dp {
 
-// A large buffer is a wish: a small one does too. Where buffers are free again already, the receive is simply repeated.
+// Where buffers are free again already, the receive is simply repeated.
 template <Io IoType>
 void Worker<IoType>::ParkClient(Session& s) {
-  if (s.receive_group == Group::kLarge) {
-    CountLimit(Limit::kBuffersLarge);
-    s.receive_group = Group::kSmall;
-    s.receiving = true;
-    return io_.RecvSelect(s.fd, Group::kSmall, {Op::kClientRecv, SlotOf(s), s.generation});
-  }
   if (io_.BuffersFree(Group::kSmall) > 0) return ArmClientRecv(s);
   CountLimit(Limit::kBuffersSmall);
-  Park(s, SlotOf(s));
+  s.parked = true;
+  Append(parked_, KeyOf(s));
 }
 
 template <Io IoType>
 void Worker<IoType>::ParkUpstream(Upstream& u) {
-  if (u.receive_group == Group::kLarge) {
-    CountLimit(Limit::kBuffersLarge);
-    u.receive_group = Group::kSmall;
-    u.receiving = true;
-    return io_.RecvSelect(u.fd, Group::kSmall, {Op::kUpstreamRecv, SlotOf(u), u.generation});
-  }
   if (io_.BuffersFree(Group::kSmall) > 0) return ArmUpstreamRecv(u);
   CountLimit(Limit::kBuffersSmall);
-  Park(u, SlotOf(u) | kParkedUpstream);
+  u.parked = true;
+  Append(parked_, KeyOf(u));
 }
 
 template <Io IoType>
-Socket& Worker<IoType>::ParkedSocket(uint32_t key) {
-  if ((key & kParkedUpstream) != 0) return upstreams_[key & ~kParkedUpstream];
+Socket& Worker<IoType>::SocketOf(uint32_t key) {
+  if ((key & kUpstreamKey) != 0) return upstreams_[key & ~kUpstreamKey];
   return sessions_[key];
 }
 
 template <Io IoType>
-void Worker<IoType>::Park(Socket& socket, uint32_t key) {
-  socket.parked = true;
-  socket.parked_next = kNoSlot;
-  if (parked_tail_ == kNoSlot) parked_head_ = key;
-  else ParkedSocket(parked_tail_).parked_next = key;
-  parked_tail_ = key;
+void Worker<IoType>::Append(SocketList& list, uint32_t key) {
+  SocketOf(key).list_next = kNoSlot;
+  if (list.empty()) list.head = key;
+  else SocketOf(list.tail).list_next = key;
+  list.tail = key;
+}
+
+template <Io IoType>
+uint32_t Worker<IoType>::TakeFirst(SocketList& list) {
+  const uint32_t key = list.head;
+  list.head = SocketOf(key).list_next;
+  if (list.empty()) list.tail = kNoSlot;
+  return key;
+}
+
+// Just taken off a list. True when that was what its end waited for.
+template <Io IoType>
+bool Worker<IoType>::FreeIfClosing(uint32_t key) {
+  if ((key & kUpstreamKey) != 0) {
+    Upstream& u = upstreams_[key & ~kUpstreamKey];
+    if (u.state != UpstreamState::kClosing) return false;
+    TryFreeUpstream(u);
+    return true;
+  }
+  if (sessions_[key].state != SessionState::kClosing) return false;
+  TryFreeSession(sessions_[key]);
+  return true;
 }
 
 // Wakes as many as buffers are free, first come first served. Those that are closing have waited long enough in any case.
 template <Io IoType>
 void Worker<IoType>::Unpark() {
   uint32_t free = io_.BuffersFree(Group::kSmall);
-  uint32_t key = parked_head_;
-  parked_head_ = parked_tail_ = kNoSlot;
-  while (key != kNoSlot) {
-    Socket& socket = ParkedSocket(key);
-    const uint32_t next = socket.parked_next;
-    const bool upstream = (key & kParkedUpstream) != 0;
-    const uint32_t slot = key & ~kParkedUpstream;
-    const bool closing = upstream ? upstreams_[slot].state == UpstreamState::kClosing
-                                  : sessions_[slot].state == SessionState::kClosing;
+  SocketList waiting = std::exchange(parked_, {});
+  while (!waiting.empty()) {
+    const uint32_t key = TakeFirst(waiting);
+    Socket& socket = SocketOf(key);
     socket.parked = false;
-    if (closing) {
-      if (upstream) TryFreeUpstream(upstreams_[slot]);
-      else TryFreeSession(sessions_[slot]);
-    } else if (free > 0) {
-      --free;
-      if (upstream) ArmUpstreamRecv(upstreams_[slot]);
-      else ArmClientRecv(sessions_[slot]);
-    } else {
-      Park(socket, key);
+    if (FreeIfClosing(key)) continue;
+    if (free == 0) {
+      socket.parked = true;
+      Append(parked_, key);
+      continue;
     }
-    key = next;
+    --free;
+    if ((key & kUpstreamKey) != 0) ArmUpstreamRecv(upstreams_[key & ~kUpstreamKey]);
+    else ArmClientRecv(sessions_[key]);
   }
 }
 
@@ -154,7 +160,7 @@ void Worker<IoType>::EndSession(Session& s) {
   s.state = SessionState::kLinger;
   if (!s.receiving) ReturnBuffer(s.in);
   SetDeadline(s, kLingerMs);
-  if (!s.receiving && !s.parked) ArmClientRecv(s);
+  if (!s.expecting()) ArmClientRecv(s);
 }
 
 template <Io IoType>
@@ -233,8 +239,8 @@ void Worker<IoType>::FreeExchange(Exchange& e) {
   if (e.logged) [[unlikely]] LogExchange(e);
   if (e.service != kNoHandle) ServiceOf(e).exchanges_in_flight.Sub();
   ReleaseRequest(e);
-  ReturnBuffer(e.request.buffer);
-  ReturnBuffer(e.response.buffer);
+  ReleaseFlow(e.request);
+  ReleaseFlow(e.response);
   SessionOf(e).exchange = kNoSlot;
   counters_.worker.exchanges_open.Sub();
   exchanges_.Free(SlotOf(e));

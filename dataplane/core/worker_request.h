@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <utility>
 
 #include "dataplane/core/route.h"
 #include "dataplane/core/worker.h"
@@ -19,18 +20,17 @@ void Worker<IoType>::ArmClientRecv(Session& s) {
     char* data = io_.BufferData(s.in.group, s.in.id);
     return io_.RecvInto(s.fd, data + s.in_end, io_.BufferSize(s.in.group) - s.in_end, tag);
   }
-  s.receive_group = Group::kSmall;
   if (s.state == SessionState::kExchange) {
     const Flow& flow = exchanges_[s.exchange].request;
-    if (!flow.received_all) s.receive_group = GroupFor(flow);
+    if (IsBulk(flow)) return AwaitBulk(s, flow, KeyOf(s), tag);
   }
-  io_.RecvSelect(s.fd, s.receive_group, tag);
+  io_.RecvSelect(s.fd, tag);
 }
 
 template <Io IoType>
 void Worker<IoType>::OnClientReceived(uint32_t slot, const Completion& c) {
   Session& s = sessions_[slot];
-  BufferRef got{c.buffer, s.receive_group};
+  BufferRef got{c.buffer, Group::kSmall};
   TakeBuffer(got);
   if (s.generation != c.tag.generation) {
     counters_.worker.unexpected_total.Add();
@@ -41,14 +41,22 @@ void Worker<IoType>::OnClientReceived(uint32_t slot, const Completion& c) {
     ReturnBuffer(got);
     return TryFreeSession(s);
   }
+  const bool polled = std::exchange(s.polling_in, false);
   if (c.result > 0) {
+    if (polled) return Queue(s, KeyOf(s));
     const auto size = static_cast<uint32_t>(c.result);
     CountersOf(s).bytes_received_total.Add(size);
     return OnClientBytes(s, got, size);
   }
   ReturnBuffer(got);
-  if (c.result == 0) return OnClientEnded(s);
-  switch (Judge(c.result)) {
+  OnClientNothing(s, c.result);
+}
+
+// A receive that brought no bytes.
+template <Io IoType>
+void Worker<IoType>::OnClientNothing(Session& s, int32_t result) {
+  if (result == 0) return OnClientEnded(s);
+  switch (Judge(result)) {
     case Verdict::kNoBuffers:
       return ParkClient(s);
     case Verdict::kAgain:
@@ -143,7 +151,7 @@ void Worker<IoType>::NextRequest(Session& s) {
     return ParseRequest(s);
   }
   SetDeadline(s, listener->client_idle_timeout_ms);
-  if (!s.receiving && !s.parked) ArmClientRecv(s);
+  if (!s.expecting()) ArmClientRecv(s);
 }
 
 static_assert(kBadReasonNames.size() == static_cast<size_t>(BadReason::kStatus) + 1);
@@ -325,6 +333,7 @@ void Worker<IoType>::OnRequestBody(Exchange& e, BufferRef got, uint32_t size) {
   flow.slice_at = 0;
   flow.slice_count = body > 0 ? 1 : 0;
   if (!flow.unsent()) return OnRequestSent(e);
+  if (got.group == Group::kLarge) return PushRequest(e);
   SubmitUpstreamSend(e);
 }
 

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <utility>
 
 #include "dataplane/core/forward.h"
 #include "dataplane/core/worker.h"
@@ -14,7 +15,6 @@ template <Io IoType>
 void Worker<IoType>::ArmUpstreamRecv(Upstream& u) {
   const Tag tag{Op::kUpstreamRecv, SlotOf(u), u.generation};
   u.receiving = true;
-  u.receive_group = Group::kSmall;
   if (u.exchange != kNoSlot) {
     Exchange& e = exchanges_[u.exchange];
     if (e.state == ExchangeState::kWaiting && e.response.buffer.held()) {
@@ -22,15 +22,15 @@ void Worker<IoType>::ArmUpstreamRecv(Upstream& u) {
       const uint32_t room = io_.BufferSize(e.response.buffer.group) - e.response_end;
       return io_.RecvInto(u.fd, data + e.response_end, room, tag);
     }
-    if (e.state != ExchangeState::kWaiting) u.receive_group = GroupFor(e.response);
+    if (e.state != ExchangeState::kWaiting && IsBulk(e.response)) return AwaitBulk(u, e.response, KeyOf(u), tag);
   }
-  io_.RecvSelect(u.fd, u.receive_group, tag);
+  io_.RecvSelect(u.fd, tag);
 }
 
 template <Io IoType>
 void Worker<IoType>::OnUpstreamReceived(uint32_t slot, const Completion& c) {
   Upstream& u = upstreams_[slot];
-  BufferRef got{c.buffer, u.receive_group};
+  BufferRef got{c.buffer, Group::kSmall};
   TakeBuffer(got);
   if (u.generation != c.tag.generation) {
     counters_.worker.unexpected_total.Add();
@@ -41,15 +41,11 @@ void Worker<IoType>::OnUpstreamReceived(uint32_t slot, const Completion& c) {
     ReturnBuffer(got);
     return TryFreeUpstream(u);
   }
-  const Verdict verdict = c.result < 0 ? Judge(c.result) : Verdict::kGone;
-  const bool idle = u.state == UpstreamState::kIdle;
-  if (c.result < 0 && !idle && (verdict == Verdict::kNoBuffers || verdict == Verdict::kAgain)) {
+  const bool polled = std::exchange(u.polling_in, false);
+  if (polled && c.result > 0) return Queue(u, KeyOf(u));
+  if (u.state == UpstreamState::kIdle) {  // closed by the endpoint, bytes that nobody asked for, or no longer watched: not fit for reuse
     ReturnBuffer(got);
-    return verdict == Verdict::kAgain ? ArmUpstreamRecv(u) : ParkUpstream(u);
-  }
-  if (verdict == Verdict::kUnexpected) counters_.worker.unexpected_total.Add();
-  if (idle) {  // closed by the endpoint, bytes that nobody asked for, or no longer watched: not fit for reuse
-    ReturnBuffer(got);
+    if (c.result < 0 && Judge(c.result) == Verdict::kUnexpected) counters_.worker.unexpected_total.Add();
     if (c.result > 0) counters_.endpoints[u.endpoint].failures_total.Add();
     return CloseUpstream(u);
   }
@@ -59,7 +55,24 @@ void Worker<IoType>::OnUpstreamReceived(uint32_t slot, const Completion& c) {
     return OnUpstreamBytes(e, got, static_cast<uint32_t>(c.result));
   }
   ReturnBuffer(got);
-  OnUpstreamEnded(e, c.result < 0);
+  OnUpstreamNothing(u, e, c.result);
+}
+
+// A receive that brought no bytes.
+template <Io IoType>
+void Worker<IoType>::OnUpstreamNothing(Upstream& u, Exchange& e, int32_t result) {
+  if (result == 0) return OnUpstreamEnded(e, false);
+  switch (Judge(result)) {
+    case Verdict::kAgain:
+      return ArmUpstreamRecv(u);
+    case Verdict::kNoBuffers:
+      return ParkUpstream(u);
+    case Verdict::kUnexpected:
+      counters_.worker.unexpected_total.Add();
+      return OnUpstreamEnded(e, true);
+    default:
+      return OnUpstreamEnded(e, true);
+  }
 }
 
 template <Io IoType>
@@ -228,8 +241,8 @@ void Worker<IoType>::OnResponseBody(Exchange& e, BufferRef got, uint32_t size) {
   flow.slice_at = 0;
   flow.slice_count = body > 0 ? 1 : 0;
   if (flow.received_all) ReleaseUpstream(e);
-  if (flow.unsent()) SubmitClientSend(e);
-  if (!flow.unsent()) OnResponseSent(e);
+  if (!flow.unsent()) return OnResponseSent(e);
+  return got.group == Group::kLarge ? PushResponse(e) : SubmitClientSend(e);
 }
 
 // The response is received; what is still to be sent is in our buffer.
@@ -256,6 +269,7 @@ void Worker<IoType>::OnClientSent(uint32_t slot, const Completion& c) {
   s.sending = false;
   Exchange& e = exchanges_[s.exchange];
   if (s.state == SessionState::kClosing) return Settle(e);
+  if (std::exchange(s.polling_out, false)) return PushResponse(e);
   if (c.result < 0) {
     const Verdict verdict = Judge(c.result);
     if (verdict == Verdict::kAgain) return SubmitClientSend(e);
@@ -314,7 +328,7 @@ void Worker<IoType>::SendReply(Exchange& e) {
   if (s.tcp) return CloseSession(s);
   ReturnBuffer(e.response.buffer);
   ReleaseRequest(e);
-  ReturnBuffer(e.request.buffer);
+  ReleaseFlow(e.request);
   if (!e.request.received_all || Closing() || Listener(s) == nullptr) e.close_after = true;
   ReplyOptions options;
   options.status = e.reply_status;

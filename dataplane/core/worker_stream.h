@@ -51,7 +51,7 @@ void Worker<IoType>::BeginTunnel(Exchange& e) {
     OnStreamBytes(e, true, first, s.in_begin, s.in_end);
   } else if (s.input_ended) {
     OnStreamEnded(e, true);
-  } else if (!s.receiving && !s.parked) {
+  } else if (!s.expecting()) {
     ArmClientRecv(s);
   }
 }
@@ -66,8 +66,9 @@ void Worker<IoType>::OnStreamBytes(Exchange& e, bool from_client, BufferRef got,
   NoteBulk(flow, end - begin);
   if (from_client) e.bytes_received += end - begin;
   SetDeadline(SessionOf(e), Settings(e).tunnel_timeout_ms);
-  if (from_client) SubmitUpstreamSend(e);
-  else SubmitClientSend(e);
+  const bool large = got.group == Group::kLarge;
+  if (from_client) return large ? PushRequest(e) : SubmitUpstreamSend(e);
+  return large ? PushResponse(e) : SubmitClientSend(e);
 }
 
 template <Io IoType>

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstring>
+#include <utility>
 
 #include "dataplane/core/forward.h"
 #include "dataplane/core/worker.h"
@@ -216,27 +217,17 @@ void Worker<IoType>::OnUpstreamSent(uint32_t slot, const Completion& c) {
   if (u.generation != c.tag.generation) return counters_.worker.unexpected_total.Add();
   u.sending = false;
   if (u.state == UpstreamState::kClosing) {
-    if (c.result > 0) {
+    if (c.result > 0 && !u.polling_out) {
       counters_.endpoints[u.endpoint].bytes_sent_total.Add(static_cast<uint64_t>(c.result));
       if (u.exchange != kNoSlot) exchanges_[u.exchange].sent_any = true;
     }
     return TryFreeUpstream(u);
   }
   Exchange& e = exchanges_[u.exchange];
+  if (std::exchange(u.polling_out, false)) return PushRequest(e);
   if (c.result < 0) {
     const Verdict verdict = Judge(c.result);
-    if (verdict == Verdict::kAgain) return SubmitUpstreamSend(e);
-    if (verdict == Verdict::kUnexpected) counters_.worker.unexpected_total.Add();
-    if (e.state == ExchangeState::kTunnel) {
-      EndAs(e, End::kEndpointCut);
-      return CloseSession(SessionOf(e));
-    }
-    // An answer may have come before the endpoint stopped reading (413, say). The receive tells: it ends too.
-    e.request_dead = true;
-    e.request.slice_at = e.request.slice_count;
-    e.close_after = true;
-    ReturnBuffer(e.request.buffer);
-    return;
+    return verdict == Verdict::kAgain ? SubmitUpstreamSend(e) : OnUpstreamSendFailed(e, verdict);
   }
   e.sent_any = e.sent_any || c.result > 0;
   EndpointOf(e).bytes_sent_total.Add(static_cast<uint64_t>(c.result));
@@ -249,6 +240,20 @@ void Worker<IoType>::OnUpstreamSent(uint32_t slot, const Completion& c) {
   OnRequestSent(e);
 }
 
+template <Io IoType>
+void Worker<IoType>::OnUpstreamSendFailed(Exchange& e, Verdict verdict) {
+  if (verdict == Verdict::kUnexpected) counters_.worker.unexpected_total.Add();
+  if (e.state == ExchangeState::kTunnel) {
+    EndAs(e, End::kEndpointCut);
+    return CloseSession(SessionOf(e));
+  }
+  // An answer may have come before the endpoint stopped reading (413, say). The receive tells: it ends too.
+  e.request_dead = true;
+  e.request.slice_at = e.request.slice_count;
+  e.close_after = true;
+  ReleaseFlow(e.request);
+}
+
 // Everything received so far has been sent.
 template <Io IoType>
 void Worker<IoType>::OnRequestSent(Exchange& e) {
@@ -257,14 +262,14 @@ void Worker<IoType>::OnRequestSent(Exchange& e) {
   if (!e.request.received_all) {
     ReleaseRequest(e);
     SetDeadline(s, Settings(e).idle_timeout_ms);
-    if (!s.receiving && !s.parked) ArmClientRecv(s);
+    if (!s.expecting()) ArmClientRecv(s);
     return;
   }
   // An idempotent request is kept until its response begins, to be sent elsewhere if this endpoint dies, while buffers last.
   const bool keep = e.head.method_idempotent && !e.response_seen && io_.BuffersFree(Group::kSmall) >= kBuffersReserve;
   if (!keep) ReleaseRequest(e);
   if (e.state == ExchangeState::kWaiting) SetDeadline(s, Settings(e).response_timeout_ms);
-  if (!s.in.held() && !s.receiving && !s.parked && !s.input_ended) ArmClientRecv(s);
+  if (!s.in.held() && !s.expecting() && !s.input_ended) ArmClientRecv(s);
 }
 
 template <Io IoType>

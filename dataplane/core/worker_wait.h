@@ -56,7 +56,7 @@ void Worker<IoType>::BeginWait(Exchange& e, WaitFor what) {
   ServiceOf(e).waited_total.Add();
   SetDeadline(s, what == WaitFor::kRoom ? Settings(e).queue_timeout_ms : Settings(e).hold_timeout_ms);
   // To see the client go. Not where more of a body is to come: it would need a second buffer, which nobody else could use.
-  if (!s.tcp && e.request.received_all && !s.in.held() && !s.receiving && !s.parked && !s.input_ended) ArmClientRecv(s);
+  if (!s.tcp && e.request.received_all && !s.in.held() && !s.expecting() && !s.input_ended) ArmClientRecv(s);
 }
 
 template <Io IoType>

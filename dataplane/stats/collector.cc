@@ -94,7 +94,9 @@ WorkerStats CollectWorker(const WorkerCounters& c) {
   stats.upstreams_open = c.upstreams_open.Get();
   stats.buffers_small_used = c.buffers_small_used.Get();
   stats.buffers_large_used = c.buffers_large_used.Get();
+  stats.pipes_used = c.pipes_used.Get();
   stats.bytes_copied = c.bytes_copied_total.Get();
+  stats.bytes_spliced = c.bytes_spliced_total.Get();
   return stats;
 }
 

@@ -111,11 +111,13 @@ json::object Worker(const WorkerStats& w) {
           {"upstreams_open", w.upstreams_open},
           {"buffers_small_used", w.buffers_small_used},
           {"buffers_large_used", w.buffers_large_used},
+          {"pipes_used", w.pipes_used},
           {"turns", w.turns},
           {"completions", w.completions},
           {"unexpected", w.unexpected},
           {"accept_errors", w.accept_errors},
           {"bytes_copied", w.bytes_copied},
+          {"bytes_spliced", w.bytes_spliced},
           {"limits", Named(w.limits, kLimitNames)},
           {"timeouts", Named(w.timeouts, kTimeoutNames)}};
 }

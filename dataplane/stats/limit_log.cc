@@ -15,8 +15,10 @@ constexpr std::array<const char*, kLimits> kMeaning = {
     "no file descriptor is free; accepting pauses, requests that need one are answered 503 (raise the limit of open files: ulimit -n, LimitNOFILE=)",
     "requests are answered 503",
     "receives wait until a small buffer is returned",
-    "bulk receives take small buffers instead",
+    "long bodies go through small buffers instead, which is dearer",
+    "long bodies go through large buffers instead of pipes, which is dearer (clients that read slowly hold them)",
 };
+static_assert(kMeaning.back() != nullptr);
 
 }  // namespace
 

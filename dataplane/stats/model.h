@@ -75,7 +75,7 @@ struct WorkerStats {
   std::array<uint64_t, kTimeouts> timeouts{};
   uint64_t accept_errors = 0, turns = 0, completions = 0, unexpected = 0;
   uint64_t sessions_open = 0, exchanges_open = 0, upstreams_open = 0;
-  uint64_t buffers_small_used = 0, buffers_large_used = 0, bytes_copied = 0;
+  uint64_t buffers_small_used = 0, buffers_large_used = 0, pipes_used = 0, bytes_copied = 0, bytes_spliced = 0;
 };
 
 struct FeedStats {

@@ -24,6 +24,7 @@ static_assert(offsetof(Slice, size) == offsetof(iovec, iov_len));
 
 constexpr uint32_t kSmallBytes = 16 << 10;
 constexpr uint32_t kLargeBytes = 256 << 10;
+constexpr int kPipeBytes = 256 << 10;  // 64 places; over loopback each holds up to 32 KiB
 
 std::string Explain(const char* call, int error) {
   std::string text = std::string(call) + ": " + std::strerror(error) + ". ";
@@ -85,7 +86,10 @@ absl::Status UringIo::Init(const UringOptions& options) {
   addresses_ = std::make_unique<sockaddr_storage[]>(params.sq_entries);
   absl::Status status = InitPool(Group::kSmall, options.buffers_small, kSmallBytes);
   if (status.ok()) status = InitPool(Group::kLarge, options.buffers_large, kLargeBytes);
+  if (status.ok()) status = ProvideSmall();
   if (!status.ok()) return status;
+  pipes_.resize(options.pipes_max);
+  for (uint32_t id = options.pipes_max; id-- > 0;) pipes_free_.push_back(static_cast<uint16_t>(id));
   wake_fd_ = eventfd(0, EFD_CLOEXEC);
   if (wake_fd_ < 0) return Error("eventfd", errno);
   ArmWake();
@@ -95,28 +99,35 @@ absl::Status UringIo::Init(const UringOptions& options) {
 
 absl::Status UringIo::InitPool(Group group, uint32_t count, uint32_t buffer_size) {
   Pool& pool = PoolOf(group);
-  int error = 0;
-  pool.ring = io_uring_setup_buf_ring(&ring_, count, static_cast<int>(group), 0, &error);
-  if (pool.ring == nullptr) return Error("io_uring_register(PBUF_RING)", -error);
   pool.count = count;
   pool.buffer_size = buffer_size;
   void* memory = mmap(nullptr, size_t{count} * buffer_size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   if (memory == MAP_FAILED) return Error("mmap of receive buffers", errno);
   pool.memory = static_cast<char*>(memory);
   pool.reserve.reserve(count);
-  const uint32_t mark = group == Group::kLarge ? kLargeBit : 0;
-  for (uint32_t id = count; id-- > 0;) ReturnBuffer(group, static_cast<uint16_t>(id | mark));
+  for (uint32_t id = count; id-- > 0;) pool.reserve.push_back(static_cast<uint16_t>(id));
+  return absl::OkStatus();
+}
+
+absl::Status UringIo::ProvideSmall() {
+  Pool& pool = PoolOf(Group::kSmall);
+  int error = 0;
+  pool.ring = io_uring_setup_buf_ring(&ring_, pool.count, static_cast<int>(Group::kSmall), 0, &error);
+  if (pool.ring == nullptr) return Error("io_uring_register(PBUF_RING)", -error);
   return absl::OkStatus();
 }
 
 UringIo::~UringIo() {
-  for (size_t group = 0; group < kGroups; ++group) {
-    Pool& pool = pools_[group];
-    if (pool.ring != nullptr) io_uring_free_buf_ring(&ring_, pool.ring, pool.count, static_cast<int>(group));
-  }
+  Pool& small = PoolOf(Group::kSmall);
+  if (small.ring != nullptr) io_uring_free_buf_ring(&ring_, small.ring, small.count, static_cast<int>(Group::kSmall));
   if (ready_) io_uring_queue_exit(&ring_);
   for (Pool& pool : pools_) {
     if (pool.memory != nullptr) munmap(pool.memory, size_t{pool.count} * pool.buffer_size);
+  }
+  for (const Pipe& pipe : pipes_) {
+    if (pipe.in < 0) continue;
+    close(pipe.in);
+    close(pipe.out);
   }
   if (wake_fd_ >= 0) close(wake_fd_);
 }
@@ -149,12 +160,11 @@ io_uring_sqe* UringIo::NextSqe() {
 }
 
 void UringIo::Submit(uint32_t timeout_ms) {
-  for (Pool& pool : pools_) {
-    while (pool.in_ring < kRingTarget && !pool.reserve.empty()) {
-      const uint16_t id = pool.reserve.back();
-      pool.reserve.pop_back();
-      Provide(pool, id);
-    }
+  Pool& pool = PoolOf(Group::kSmall);
+  while (pool.in_ring < kRingTarget && !pool.reserve.empty()) {
+    const uint16_t id = pool.reserve.back();
+    pool.reserve.pop_back();
+    Provide(pool, id);
   }
   __kernel_timespec wait{};
   wait.tv_sec = timeout_ms / 1000;
@@ -166,7 +176,7 @@ void UringIo::Submit(uint32_t timeout_ms) {
 }
 
 void UringIo::Provide(Pool& pool, uint16_t id) {
-  io_uring_buf_ring_add(pool.ring, pool.memory + size_t{pool.buffer_size} * (id & ~kLargeBit), pool.buffer_size, id,
+  io_uring_buf_ring_add(pool.ring, pool.memory + size_t{pool.buffer_size} * id, pool.buffer_size, id,
                         io_uring_buf_ring_mask(pool.count), 0);
   io_uring_buf_ring_advance(pool.ring, 1);
   ++pool.in_ring;
@@ -174,13 +184,21 @@ void UringIo::Provide(Pool& pool, uint16_t id) {
 
 void UringIo::ReturnBuffer(Group group, uint16_t id) {
   Pool& pool = PoolOf(group);
-  if (pool.in_ring < kRingTarget) Provide(pool, id);
+  if (group == Group::kSmall && pool.in_ring < kRingTarget) Provide(pool, id);
   else pool.reserve.push_back(id);
 }
 
+uint16_t UringIo::TakeLarge() {
+  Pool& pool = PoolOf(Group::kLarge);
+  if (pool.reserve.empty()) return kNoBuffer;
+  const uint16_t id = pool.reserve.back();
+  pool.reserve.pop_back();
+  return id;
+}
+
 int UringIo::OpenSocket(const IpAddress& address) {
-  // Not O_NONBLOCK: io_uring would then report EAGAIN instead of waiting.
-  const int fd = socket(address.v6 ? AF_INET6 : AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  // O_NONBLOCK is for splice, which knows no MSG_DONTWAIT; the ring's receives and sends wait all the same (io_uring/net.c).
+  const int fd = socket(address.v6 ? AF_INET6 : AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
   if (fd < 0) return -errno;
   const int on = 1;
   setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
@@ -205,13 +223,13 @@ bool UringIo::PeerOf(int fd, IpAddress& out) {
 }
 
 void UringIo::Accept(int fd, Tag tag) {
-  // Accepted sockets inherit the delay setting, and must not inherit O_NONBLOCK's effect on the accept itself.
+  // Accepted sockets inherit the delay setting. The listening one must wait: accept is where the ring heeds O_NONBLOCK.
   const int on = 1;
   setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
   const int flags = fcntl(fd, F_GETFL);
   if ((flags & O_NONBLOCK) != 0) fcntl(fd, F_SETFL, flags & ~O_NONBLOCK);
   io_uring_sqe* sqe = NextSqe();
-  io_uring_prep_multishot_accept(sqe, fd, nullptr, nullptr, SOCK_CLOEXEC);
+  io_uring_prep_multishot_accept(sqe, fd, nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK);
   sqe->user_data = tag.Pack();
 }
 
@@ -223,11 +241,11 @@ void UringIo::Connect(int fd, const IpAddress& address, Tag tag) {
   sqe->user_data = tag.Pack();
 }
 
-void UringIo::RecvSelect(int fd, Group group, Tag tag) {
+void UringIo::RecvSelect(int fd, Tag tag) {
   io_uring_sqe* sqe = NextSqe();
   io_uring_prep_recv(sqe, fd, nullptr, 0, 0);
   sqe->flags |= IOSQE_BUFFER_SELECT;
-  sqe->buf_group = static_cast<uint16_t>(group);
+  sqe->buf_group = static_cast<uint16_t>(Group::kSmall);
   sqe->user_data = tag.Pack();
 }
 
@@ -249,6 +267,60 @@ void UringIo::Send(int fd, const Slice* slices, uint32_t count, Tag tag) {
     io_uring_prep_sendmsg(sqe, fd, &header, MSG_NOSIGNAL);
   }
   sqe->user_data = tag.Pack();
+}
+
+void UringIo::Poll(int fd, unsigned events, Tag tag) {
+  io_uring_sqe* sqe = NextSqe();
+  io_uring_prep_poll_add(sqe, fd, events);
+  sqe->user_data = tag.Pack();
+}
+
+int32_t UringIo::ReceiveNow(int fd, char* data, uint32_t size) {
+  const ssize_t got = recv(fd, data, size, MSG_DONTWAIT);
+  return got < 0 ? -errno : static_cast<int32_t>(got);
+}
+
+int32_t UringIo::SendNow(int fd, const Slice* slices, uint32_t count, bool more_follows) {
+  msghdr header{};
+  header.msg_iov = reinterpret_cast<iovec*>(const_cast<Slice*>(slices));
+  header.msg_iovlen = count;
+  const ssize_t sent = sendmsg(fd, &header, MSG_DONTWAIT | MSG_NOSIGNAL | (more_follows ? MSG_MORE : 0));
+  return sent < 0 ? -errno : static_cast<int32_t>(sent);
+}
+
+int32_t UringIo::SpliceIn(int fd, uint16_t pipe, uint32_t size) {
+  const ssize_t got = splice(fd, nullptr, pipes_[pipe].in, nullptr, size, SPLICE_F_MOVE | SPLICE_F_NONBLOCK);
+  return got < 0 ? -errno : static_cast<int32_t>(got);
+}
+
+// SIGPIPE, which no flag keeps away here, is ignored by the process.
+int32_t UringIo::SpliceOut(uint16_t pipe, int fd, uint32_t size) {
+  const ssize_t sent = splice(pipes_[pipe].out, nullptr, fd, nullptr, size, SPLICE_F_MOVE | SPLICE_F_NONBLOCK);
+  return sent < 0 ? -errno : static_cast<int32_t>(sent);
+}
+
+uint16_t UringIo::TakePipe() {
+  if (pipes_free_.empty()) return kNoPipe;
+  const uint16_t id = pipes_free_.back();
+  Pipe& pipe = pipes_[id];
+  if (pipe.in < 0) {
+    int ends[2];
+    if (pipe2(ends, O_NONBLOCK | O_CLOEXEC) != 0) return kNoPipe;
+    pipe = {ends[1], ends[0]};
+    fcntl(pipe.in, F_SETPIPE_SZ, kPipeBytes);  // refused beyond pipe-user-pages-soft: smaller moves then
+  }
+  pipes_free_.pop_back();
+  return id;
+}
+
+void UringIo::ReturnPipe(uint16_t id, bool empty) {
+  Pipe& pipe = pipes_[id];
+  if (!empty) {
+    close(pipe.in);
+    close(pipe.out);
+    pipe = {};
+  }
+  pipes_free_.push_back(id);
 }
 
 void UringIo::Cancel(Tag tag) {

@@ -1,9 +1,10 @@
 // dataplane/core's Io over io_uring. One ring, made and used by one worker thread alone (SINGLE_ISSUER); only Wake() is for
-// others. Its memory is fixed at creation: the ring, two pools of provided buffers, one message header per submission slot.
-// io_uring_setup(2), io_uring_register_buf_ring(3).
+// others. Its memory is fixed at creation: the ring, two pools of buffers, one message header per submission slot; pipes are
+// opened when first needed. io_uring_setup(2), io_uring_register_buf_ring(3), splice(2).
 #pragma once
 
 #include <liburing.h>
+#include <poll.h>
 #include <sys/socket.h>
 
 #include <array>
@@ -20,7 +21,8 @@ struct UringOptions {
   uint32_t submissions = 4096;        // power of two
   uint32_t completions = 32768;       // multishot accepts decouple completions from submissions
   uint32_t buffers_small = 1024;      // power of two; 16 KiB each: the largest head
-  uint32_t buffers_large = 64;        // power of two; 256 KiB each: bulk
+  uint32_t buffers_large = 64;        // 256 KiB each: bulk whose framing has to be looked at
+  uint32_t pipes_max = 64;            // two descriptors each; bulk that nobody looks at
 };
 
 class UringIo {
@@ -40,9 +42,11 @@ class UringIo {
 
   void Accept(int fd, Tag tag);
   void Connect(int fd, const IpAddress& address, Tag tag);
-  void RecvSelect(int fd, Group group, Tag tag);
+  void RecvSelect(int fd, Tag tag);
   void RecvInto(int fd, char* data, uint32_t size, Tag tag);
   void Send(int fd, const Slice* slices, uint32_t count, Tag tag);
+  void PollIn(int fd, Tag tag) { Poll(fd, POLLIN, tag); }
+  void PollOut(int fd, Tag tag) { Poll(fd, POLLOUT, tag); }
   void Cancel(Tag tag);
   void Shutdown(int fd);
   void Close(int fd);
@@ -50,7 +54,7 @@ class UringIo {
 
   char* BufferData(Group group, uint16_t id) {
     Pool& pool = PoolOf(group);
-    return pool.memory + size_t{pool.buffer_size} * (id & ~kLargeBit);
+    return pool.memory + size_t{pool.buffer_size} * id;
   }
   uint32_t BufferSize(Group group) const { return pools_[static_cast<size_t>(group)].buffer_size; }
   uint32_t BuffersFree(Group group) const {
@@ -58,6 +62,14 @@ class UringIo {
     return pool.in_ring + static_cast<uint32_t>(pool.reserve.size());
   }
   void ReturnBuffer(Group group, uint16_t id);
+  uint16_t TakeLarge();
+
+  int32_t ReceiveNow(int fd, char* data, uint32_t size);
+  int32_t SendNow(int fd, const Slice* slices, uint32_t count, bool more_follows);
+  int32_t SpliceIn(int fd, uint16_t pipe, uint32_t size);
+  int32_t SpliceOut(uint16_t pipe, int fd, uint32_t size);
+  uint16_t TakePipe();
+  void ReturnPipe(uint16_t id, bool empty);
 
   template <class Handler>
   void Turn(uint32_t timeout_ms, Handler&& handler) {
@@ -76,7 +88,7 @@ class UringIo {
       c.more = (cqe->flags & IORING_CQE_F_MORE) != 0;
       if ((cqe->flags & IORING_CQE_F_BUFFER) != 0) {
         c.buffer = static_cast<uint16_t>(cqe->flags >> IORING_CQE_BUFFER_SHIFT);
-        --PoolOf((c.buffer & kLargeBit) != 0 ? Group::kLarge : Group::kSmall).in_ring;
+        --PoolOf(Group::kSmall).in_ring;
       }
       handler(c);
     }
@@ -85,11 +97,10 @@ class UringIo {
 
  private:
   static constexpr uint64_t kWakeTag = ~uint64_t{0};
-  static constexpr uint16_t kLargeBit = 0x4000;  // in the ids of large buffers
-  static constexpr uint32_t kRingTarget = 256;  // buffers the kernel gets; the rest stays aside, last returned first used
+  static constexpr uint32_t kRingTarget = 256;  // small buffers the kernel gets; the rest stays aside, last returned first used
 
   struct Pool {
-    io_uring_buf_ring* ring = nullptr;
+    io_uring_buf_ring* ring = nullptr;  // of the small ones
     char* memory = nullptr;
     uint32_t count = 0;
     uint32_t buffer_size = 0;
@@ -97,11 +108,18 @@ class UringIo {
     std::vector<uint16_t> reserve;
   };
 
+  struct Pipe {
+    int in = -1;  // opened when first taken
+    int out = -1;
+  };
+
   UringIo() = default;
   absl::Status Init(const UringOptions& options);
   absl::Status InitPool(Group group, uint32_t count, uint32_t buffer_size);
   Pool& PoolOf(Group group) { return pools_[static_cast<size_t>(group)]; }
+  absl::Status ProvideSmall();
   void Provide(Pool& pool, uint16_t id);
+  void Poll(int fd, unsigned events, Tag tag);
   io_uring_sqe* NextSqe();
   void Submit(uint32_t timeout_ms);
   void ArmWake();
@@ -113,6 +131,8 @@ class UringIo {
   uint64_t wake_value_ = 0;
   uint64_t now_us_ = 0;
   std::array<Pool, kGroups> pools_;
+  std::vector<Pipe> pipes_;
+  std::vector<uint16_t> pipes_free_;
   // Headers and addresses live until the kernel has taken the submission (IORING_FEAT_SUBMIT_STABLE): one per slot.
   std::unique_ptr<msghdr[]> headers_;
   std::unique_ptr<sockaddr_storage[]> addresses_;

@@ -65,6 +65,8 @@ struct Totals {
   uint64_t waited = 0, wait_timeouts = 0, wait_full = 0, ejections = 0, ejections_denied = 0;
   uint64_t retries = 0, retries_pooled = 0, retries_denied = 0, upgrades = 0;
   uint64_t logged = 0, log_dropped = 0;  // records
+  uint64_t spliced = 0, received_now = 0;  // bytes
+  uint64_t bulk_refused = 0;               // neither a pipe nor a large buffer
 };
 
 struct Ledger {

@@ -37,6 +37,9 @@ void Add(Totals& sum, const Totals& t) {
   sum.upgrades += t.upgrades;
   sum.logged += t.logged;
   sum.log_dropped += t.log_dropped;
+  sum.spliced += t.spliced;
+  sum.received_now += t.received_now;
+  sum.bulk_refused += t.bulk_refused;
 }
 
 // A crash, too, says which seed it was, and shows the trace as far as that still works.
@@ -116,5 +119,7 @@ int main(int argc, char** argv) {
               "upgrades %llu  logged %llu  dropped %llu\n", show(sum.waited), show(sum.wait_timeouts), show(sum.wait_full), show(sum.ejections),
               show(sum.ejections_denied), show(sum.retries), show(sum.retries_pooled), show(sum.retries_denied),
               show(sum.upgrades), show(sum.logged), show(sum.log_dropped));
+  std::printf("bulk: bytes spliced %llu  through large buffers %llu  neither to be had %llu\n", show(sum.spliced),
+              show(sum.received_now), show(sum.bulk_refused));
   return failed == 0 ? 0 : 1;
 }

@@ -177,6 +177,7 @@ void Process::AddTo(Totals& totals, const Known& known) const {
   totals.upgrades += leaving() ? 1 : 0;
   totals.logged += access_.records();
   totals.log_dropped += counters().worker.access_dropped_total.Get();
+  totals.bulk_refused += counters().worker.limits_total[static_cast<size_t>(dp::Limit::kBuffersLarge)].Get();
   for (const uint32_t handle : known.services) {
     const dp::ServiceCounters& c = counters().services[handle];
     totals.waited += c.waited_total.Get();
@@ -222,6 +223,7 @@ void Process::CheckCounters(const Known& known) const {
   zero(t.worker.upstreams_open, "upstreams_open");
   zero(t.worker.buffers_small_used, "buffers_small_used");
   zero(t.worker.buffers_large_used, "buffers_large_used");
+  zero(t.worker.pipes_used, "pipes_used");
   uint64_t in = 0, out = 0, sent = 0, received = 0, connects = 0, bound = 0;
   uint64_t to_clients = 0, refused = 0;
   for (const uint32_t listener : known.listeners) {

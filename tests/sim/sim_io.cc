@@ -5,6 +5,7 @@
 #include <cerrno>
 #include <cstring>
 #include <functional>
+#include <utility>
 
 namespace ringway::sim {
 namespace {
@@ -31,6 +32,7 @@ SimIo::SimIo(Network& network, IoWatch& watch, const SimIoOptions& options)
     pools_[g].held.assign(counts[g], false);
     for (uint32_t id = 0; id < counts[g]; ++id) pools_[g].free.push_back(static_cast<uint16_t>(id));
   }
+  pipes_.resize(options.pipes_max);
 }
 
 // --- What the Worker calls ---
@@ -127,11 +129,10 @@ void SimIo::Connect(int fd, const dp::IpAddress& address, dp::Tag tag) {
   Submit(Submission::Kind::kOperation, fd, tag).operation.to = address;
 }
 
-void SimIo::RecvSelect(int fd, dp::Group group, dp::Tag tag) {
+void SimIo::RecvSelect(int fd, dp::Tag tag) {
   FileOf(fd, "RecvSelect");
   Operation& o = Submit(Submission::Kind::kOperation, fd, tag).operation;
   o.select = true;
-  o.group = group;
   CheckAlone(o);
 }
 
@@ -146,7 +147,7 @@ void SimIo::RecvInto(int fd, char* data, uint32_t size, dp::Tag tag) {
 }
 
 void SimIo::Send(int fd, const dp::Slice* slices, uint32_t count, dp::Tag tag) {
-  const File& file = FileOf(fd, "Send");
+  FileOf(fd, "Send");
   if (count == 0 || count > dp::kSlicesMax) Fail("Send of %u slices on file %d", count, fd);
   Operation& o = Submit(Submission::Kind::kOperation, fd, tag).operation;
   o.slices = count;
@@ -156,10 +157,129 @@ void SimIo::Send(int fd, const dp::Slice* slices, uint32_t count, dp::Tag tag) {
     CheckMemory(slices[i].data, slices[i].size, "Send");
   }
   CheckAlone(o);
+  NoteMap(fd);
+}
+
+void SimIo::NoteMap(int fd) {
+  const File& file = files_[static_cast<size_t>(fd)];
   if (!file.upstream || file.socket == kNoSocket) return;
   Socket& s = network_[file.socket];
   const uint64_t version = watch_.MapVersion();
   if (s.map_at.empty() || s.map_at.back().second != version) s.map_at.emplace_back(s.sent, version);
+}
+
+void SimIo::Poll(int fd, dp::Tag tag) {
+  FileOf(fd, "Poll");
+  Operation& o = Submit(Submission::Kind::kOperation, fd, tag).operation;
+  o.poll = true;
+  CheckAlone(o);
+}
+
+// What is moved at once must not overtake what is in flight in the same direction.
+void SimIo::CheckNone(int fd, bool receive, const char* what) const {
+  const auto clashes = [&](const Operation& o) { return o.fd == fd && (receive ? IsRecv(o.tag.op) : IsSend(o.tag.op)); };
+  bool any = std::any_of(pending_.begin(), pending_.end(), clashes);
+  for (const Submission& s : submitted_) any = any || (s.kind == Submission::Kind::kOperation && clashes(s.operation));
+  if (any) Fail("%s on file %d while an operation of that direction is in flight", what, fd);
+}
+
+size_t SimIo::MayMove(size_t size) {
+  if (size > 1 && random_.Percent(options_.short_percent)) return random_.Percent(30) ? 1 : random_.Between(1, size);
+  return size;
+}
+
+int32_t SimIo::TakeBytes(int fd, char* data, size_t room) {
+  File& file = FileOf(fd, "receive at once");
+  if (file.socket == kNoSocket) Fail("receive on file %d before it is connected", fd);
+  Socket& s = network_[file.socket];
+  if (random_.PerMille(options_.again_per_mille)) {
+    ++totals_.faults;
+    return random_.Percent(50) ? -EAGAIN : -EINTR;
+  }
+  if (s.readable() == 0) return !s.over() ? -EAGAIN : s.reset_in ? -ECONNRESET : 0;
+  size_t size = MayMove(std::min(room, s.readable()));
+  if (s.seam > s.taken && s.seam < s.taken + size && random_.Percent(70)) size = s.seam - s.taken;
+  network_.Read(file.socket, data, size);
+  file.progress_us = network_.SteadyUs();
+  (file.upstream ? totals_.upstream_in : totals_.client_in) += size;
+  network_.trace.Say("io: %zu bytes taken at once from file %d", size, fd);
+  return static_cast<int32_t>(size);
+}
+
+int32_t SimIo::ReceiveNow(int fd, char* data, uint32_t size) {
+  CheckNone(fd, true, "ReceiveNow");
+  CheckMemory(data, size, "ReceiveNow");
+  const int32_t got = TakeBytes(fd, data, size);
+  if (got > 0) totals_.received_now += static_cast<uint64_t>(got);
+  return got;
+}
+
+int32_t SimIo::SendNow(int fd, const dp::Slice* slices, uint32_t count, bool) {
+  const File& file = FileOf(fd, "SendNow");
+  CheckNone(fd, false, "SendNow");
+  Operation o;
+  o.fd = fd;
+  o.tag.op = file.upstream ? dp::Op::kUpstreamSend : dp::Op::kClientSend;
+  o.slices = count;
+  for (uint32_t i = 0; i < count; ++i) {
+    o.slice[i] = slices[i];
+    if (slices[i].size == 0) Fail("SendNow of an empty slice on file %d", fd);
+  }
+  NoteMap(fd);
+  return SendOf(o);
+}
+
+// A pipe is bytes in order. It may take less than there is, for want of places.
+int32_t SimIo::SpliceIn(int fd, uint16_t pipe, uint32_t size) {
+  CheckNone(fd, true, "SpliceIn");
+  Pipe& p = pipes_.at(pipe);
+  if (!p.held || !p.bytes.empty()) Fail("SpliceIn into pipe %u, which is not held, or not empty", pipe);
+  p.bytes.resize(std::min(size, options_.pipe_bytes));
+  const int32_t got = TakeBytes(fd, p.bytes.data(), p.bytes.size());
+  p.bytes.resize(got > 0 ? static_cast<size_t>(got) : 0);
+  if (got > 0) totals_.spliced += static_cast<uint64_t>(got);
+  return got;
+}
+
+int32_t SimIo::SpliceOut(uint16_t pipe, int fd, uint32_t size) {
+  const File& file = FileOf(fd, "SpliceOut");
+  CheckNone(fd, false, "SpliceOut");
+  Pipe& p = pipes_.at(pipe);
+  if (!p.held || size == 0 || size > p.bytes.size()) Fail("SpliceOut of %u bytes out of pipe %u, which has %zu", size, pipe, p.bytes.size());
+  Operation o;
+  o.fd = fd;
+  o.tag.op = file.upstream ? dp::Op::kUpstreamSend : dp::Op::kClientSend;
+  o.slices = 1;
+  o.slice[0] = {p.bytes.data(), size};
+  NoteMap(fd);
+  const int32_t sent = SendOf(o);
+  if (sent > 0) p.bytes.erase(0, static_cast<size_t>(sent));
+  return sent;
+}
+
+uint16_t SimIo::TakePipe() {
+  for (size_t id = 0; id < pipes_.size(); ++id) {
+    if (pipes_[id].held) continue;
+    pipes_[id].held = true;
+    return static_cast<uint16_t>(id);
+  }
+  return dp::kNoPipe;
+}
+
+void SimIo::ReturnPipe(uint16_t id, bool empty) {
+  Pipe& p = pipes_.at(id);
+  if (!p.held) Fail("pipe %u returned twice", id);
+  if (empty != p.bytes.empty()) Fail("pipe %u returned with %zu bytes in it, said to be %s", id, p.bytes.size(), empty ? "empty" : "not");
+  p = {};
+}
+
+uint16_t SimIo::TakeLarge() {
+  Pool& pool = PoolOf(dp::Group::kLarge);
+  if (pool.free.empty()) return dp::kNoBuffer;
+  const uint16_t index = pool.free.back();
+  pool.free.pop_back();
+  pool.held[index] = true;
+  return static_cast<uint16_t>(index | kLargeBit);
 }
 
 void SimIo::Cancel(dp::Tag tag) { Submit(Submission::Kind::kCancel, -1, tag); }
@@ -325,6 +445,7 @@ bool SimIo::Run(Operation& o, bool first) {
   bool over = false;
   if (o.tag.op == dp::Op::kAccept) over = RunAccept(o);
   else if (o.tag.op == dp::Op::kConnect) over = RunConnect(o);
+  else if (o.poll) over = RunPoll(o);
   else if (IsRecv(o.tag.op)) over = RunRecv(o);
   else over = RunSend(o);
   if (!over && o.canceled && before == completed_.size()) return Complete(o, -ECANCELED);
@@ -383,6 +504,19 @@ bool SimIo::RunConnect(Operation& o) {
   return Complete(o, 0);
 }
 
+// Now and then without reason, as the kernel's may.
+bool SimIo::RunPoll(Operation& o) {
+  File& file = FileOf(o.fd, "Poll");
+  if (file.socket == kNoSocket) Fail("poll of file %d before it is connected", o.fd);
+  Socket& s = network_[file.socket];
+  if (random_.PerMille(options_.again_per_mille)) {
+    ++totals_.faults;
+    return Complete(o, 1);
+  }
+  const bool ready = IsRecv(o.tag.op) ? s.readable() > 0 || s.over() : s.reset_in || network_.Room(file.socket) > 0;
+  return ready && Complete(o, 1);
+}
+
 bool SimIo::RunRecv(Operation& o) {
   File& file = FileOf(o.fd, "Recv");
   if (file.socket == kNoSocket) Fail("receive on file %d before it is connected", o.fd);
@@ -392,7 +526,7 @@ bool SimIo::RunRecv(Operation& o) {
     taken_up = network_.now_us;
     file.progress_us = network_.SteadyUs();
   }
-  Pool& pool = PoolOf(o.group);
+  Pool& pool = PoolOf(dp::Group::kSmall);
   // What an endpoint sent behind its response must not be hidden until the next request is out: nobody could tell them apart.
   const bool exposed = s.seam > 0 && s.taken <= s.seam && s.readable() > 0;
   if (!exposed && random_.PerMille(options_.again_per_mille)) {
@@ -426,7 +560,7 @@ bool SimIo::RunRecv(Operation& o) {
     const uint16_t index = pool.free[place];
     pool.free.erase(pool.free.begin() + static_cast<std::ptrdiff_t>(place));
     pool.held[index] = true;
-    id = static_cast<uint16_t>(index | (o.group == dp::Group::kLarge ? kLargeBit : 0));
+    id = index;
   }
   if (size > 0) file.progress_us = network_.SteadyUs();
   (o.tag.op == dp::Op::kClientRecv ? totals_.client_in : totals_.upstream_in) += size;
@@ -434,18 +568,26 @@ bool SimIo::RunRecv(Operation& o) {
 }
 
 bool SimIo::RunSend(Operation& o) {
+  const int32_t sent = SendOf(o);
+  const bool waits = sent == -EAGAIN && !std::exchange(refused_, false);
+  return !waits && Complete(o, sent);
+}
+
+// -EAGAIN: no room; or, where `refused_` is set, for no reason.
+int32_t SimIo::SendOf(const Operation& o) {
   File& file = FileOf(o.fd, "Send");
   if (file.socket == kNoSocket) Fail("send on file %d before it is connected", o.fd);
   Socket& s = network_[file.socket];
   if (s.fin_out) Fail("send on file %d after its write side was shut down", o.fd);
-  if (random_.PerMille(options_.again_per_mille)) {
+  refused_ = random_.PerMille(options_.again_per_mille);
+  if (refused_) {
     ++totals_.faults;
-    return Complete(o, random_.Percent(50) ? -EAGAIN : -EINTR);
+    return random_.Percent(50) ? -EAGAIN : -EINTR;
   }
-  if (s.reset_in) return Complete(o, random_.Percent(50) ? -EPIPE : -ECONNRESET);
+  if (s.reset_in) return random_.Percent(50) ? -EPIPE : -ECONNRESET;
   size_t room = network_.Room(file.socket);
-  if (room == 0) return false;
-  if (random_.Percent(options_.short_percent)) room = random_.Percent(30) ? 1 : random_.Between(1, room);
+  if (room == 0) return -EAGAIN;
+  room = MayMove(room);
   size_t sent = 0;
   for (uint32_t i = 0; i < o.slices && room > 0; ++i) {
     CheckMemory(o.slice[i].data, o.slice[i].size, "send");
@@ -457,7 +599,7 @@ bool SimIo::RunSend(Operation& o) {
   }
   file.progress_us = network_.SteadyUs();
   (o.tag.op == dp::Op::kClientSend ? totals_.client_out : totals_.upstream_out) += sent;
-  return Complete(o, static_cast<int32_t>(sent));
+  return static_cast<int32_t>(sent);
 }
 
 bool SimIo::Complete(const Operation& o, int32_t result, uint16_t buffer, bool more) {
@@ -507,6 +649,9 @@ void SimIo::CheckNothingLeft(bool last_map_taken) const {
     for (size_t id = 0; id < pool.held.size(); ++id) {
       if (pool.held[id]) Fail("buffer %zu was not returned", id);
     }
+  }
+  for (size_t id = 0; id < pipes_.size(); ++id) {
+    if (pipes_[id].held) Fail("pipe %zu was not returned", id);
   }
 }
 

@@ -1,6 +1,8 @@
 // dataplane/core's Io over the simulated network: what the ring may do to a Worker, chosen by the seed. Operations run when the
 // kernel would run them: at once if they can, else in a later turn; sends read their memory only then. Completions come in
-// order, but a turn may hand out only the first few. What the Worker must never do is a violation and ends the run.
+// order, but a turn may hand out only the first few. Bulk is moved within the call, before what has only been submitted; a pipe
+// holds what it was given, in order, until it is taken out or closed. What the Worker must never do is a violation and ends
+// the run.
 #pragma once
 
 #include <array>
@@ -17,6 +19,8 @@ namespace ringway::sim {
 struct SimIoOptions {
   uint32_t buffers_small = 64;
   uint32_t buffers_large = 4;
+  uint32_t pipes_max = 4;
+  uint32_t pipe_bytes = 65536;
   uint32_t buffer_small_size = 16384;
   uint32_t buffer_large_size = 65536;
   uint32_t files_max = 1000;
@@ -49,9 +53,18 @@ class SimIo {
   bool PeerOf(int fd, dp::IpAddress& out);
   void Accept(int fd, dp::Tag tag);
   void Connect(int fd, const dp::IpAddress& address, dp::Tag tag);
-  void RecvSelect(int fd, dp::Group group, dp::Tag tag);
+  void RecvSelect(int fd, dp::Tag tag);
   void RecvInto(int fd, char* data, uint32_t size, dp::Tag tag);
   void Send(int fd, const dp::Slice* slices, uint32_t count, dp::Tag tag);
+  void PollIn(int fd, dp::Tag tag) { Poll(fd, tag); }
+  void PollOut(int fd, dp::Tag tag) { Poll(fd, tag); }
+  int32_t ReceiveNow(int fd, char* data, uint32_t size);
+  int32_t SendNow(int fd, const dp::Slice* slices, uint32_t count, bool more_follows);
+  int32_t SpliceIn(int fd, uint16_t pipe, uint32_t size);
+  int32_t SpliceOut(uint16_t pipe, int fd, uint32_t size);
+  uint16_t TakePipe();
+  void ReturnPipe(uint16_t id, bool empty);
+  uint16_t TakeLarge();
   void Cancel(dp::Tag tag);
   void Shutdown(int fd);
   void Close(int fd);
@@ -92,6 +105,7 @@ class SimIo {
     uint64_t operations = 0, faults = 0;
     uint64_t client_in = 0, client_out = 0, upstream_in = 0, upstream_out = 0;
     uint64_t accepted = 0, connects = 0;
+    uint64_t spliced = 0, received_now = 0;  // bytes
   };
   const Totals& totals() const { return totals_; }
 
@@ -116,8 +130,8 @@ class SimIo {
   struct Operation {
     dp::Tag tag;
     int fd = -1;
-    dp::Group group = dp::Group::kSmall;
     bool select = false;
+    bool poll = false;
     bool canceled = false;
     bool knocked = false;  // connect: answered by the server
     bool hangs = false;
@@ -128,6 +142,10 @@ class SimIo {
     std::array<dp::Slice, dp::kSlicesMax> slice;
     dp::IpAddress to;
     uint64_t not_before_us = 0;
+  };
+  struct Pipe {
+    bool held = false;
+    std::string bytes;
   };
   struct Submission {
     enum class Kind : uint8_t { kOperation, kCancel, kClose, kReset } kind;
@@ -142,6 +160,12 @@ class SimIo {
   void Free(int fd);
   Submission& Submit(Submission::Kind kind, int fd, dp::Tag tag);
   void CheckAlone(const Operation& operation) const;
+  void CheckNone(int fd, bool receive, const char* what) const;
+  void Poll(int fd, dp::Tag tag);
+  int32_t TakeBytes(int fd, char* data, size_t room);
+  void NoteMap(int fd);
+  int32_t SendOf(const Operation& o);
+  size_t MayMove(size_t size);
 
   void Wait(uint32_t timeout_ms);
   size_t Ready();
@@ -153,6 +177,7 @@ class SimIo {
   bool Run(Operation& o, bool first);
   bool RunAccept(Operation& o);
   bool RunConnect(Operation& o);
+  bool RunPoll(Operation& o);
   bool RunRecv(Operation& o);
   bool RunSend(Operation& o);
   bool Complete(const Operation& o, int32_t result, uint16_t buffer = dp::kNoBuffer, bool more = false);
@@ -168,10 +193,12 @@ class SimIo {
   uint64_t defaults_us_ = 0;
   uint64_t wait_us_max_ = ~uint64_t{0};
   std::array<Pool, dp::kGroups> pools_;
+  std::vector<Pipe> pipes_;
   std::vector<File> files_;
   std::vector<Submission> submitted_;
   std::vector<Operation> pending_;
   std::deque<dp::Completion> completed_;
+  bool refused_ = false;  // the last send, for no reason
   Totals totals_;
 };
 

@@ -45,6 +45,8 @@ SimIoOptions World::IoOptions(const Mood& mood, Random& random) {
   o.no_buffers_per_mille = random.Percent(40) ? static_cast<uint32_t>(random.Below(50)) : 0;
   o.buffers_small = 256;
   o.buffers_large = static_cast<uint32_t>(random.Skewed(1, 16));
+  o.pipes_max = random.Percent(70) ? static_cast<uint32_t>(random.Skewed(1, 16)) : 0;
+  o.pipe_bytes = static_cast<uint32_t>(random.Skewed(1, 16)) * 16384;
   if (mood.calm) return o;
   o.buffers_small = static_cast<uint32_t>(random.Percent(50) ? random.Between(3, 24) : 256);
   o.files_max = static_cast<uint32_t>(random.Percent(20) ? random.Between(6, 30) : 1000);
@@ -495,6 +497,8 @@ void World::Step() {
     p->CheckEnd(known, ledger_.listener_left);
     p->AddTo(ledger_.totals, known);
     ledger_.totals.faults += p->io().totals().faults;
+    ledger_.totals.spliced += p->io().totals().spliced;
+    ledger_.totals.received_now += p->io().totals().received_now;
   }
   EndLeft();
 }
