@@ -78,9 +78,9 @@ struct l4_work {
 	struct l4_flow_key other; // a new flow's other side
 	struct l4_flow back;
 	__u32 port_start; // of the search for a port
+	__u32 port_step;
 	__u32 port_recycle;
 	int action; // TC_ACT_*: what tc is to do
-	__u32 zero;
 	__u8 buffer[256];
 };
 

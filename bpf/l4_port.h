@@ -17,6 +17,14 @@ static __always_inline int l4_reserve(struct l4_work *work)
 	return -1;
 }
 
+// Steps larger than any range and prime: each walks a whole range, whatever its size, and flows that begin at the same port part.
+static __always_inline __u32 l4_port_step(__u32 hash)
+{
+	if (hash & 0x10000)
+		return hash & 0x20000 ? 65537 : 65539;
+	return hash & 0x20000 ? 65543 : 65551;
+}
+
 static __always_inline __be16 l4_port_at(__u32 index)
 {
 	__u32 first = options.port_first, last = options.port_last;
@@ -32,11 +40,12 @@ static long l4_port_probe(__u32 index, void *context)
 
 	if (!work)
 		return 1;
-	work->other.dest_port = l4_port_at(work->port_start + index);
+	index = work->port_start + index * work->port_step;
+	work->other.dest_port = l4_port_at(index);
 	held = bpf_map_lookup_elem(&l4_flows, &work->other);
 	if (held) {
 		if (l4_state_over(held->state) && !work->port_recycle)
-			work->port_recycle = work->port_start + index + 1;
+			work->port_recycle = index + 1;
 		return 0;
 	}
 	if (l4_reserve(work))
@@ -105,7 +114,10 @@ static __always_inline bool l4_socket_has(l4_ctx *ctx, const struct l4_flow_key 
 // Reserves a port and sets it in the work's entries: 0, or -1 when there is none.
 static __always_inline int l4_port_take(l4_ctx *ctx, const struct l4_packet *p, struct l4_work *work)
 {
-	work->port_start = l4_hash(&p->key, options.hash_seed + 1);
+	__u32 hash = l4_hash(&p->key, options.hash_seed + 1);
+
+	work->port_start = hash & 0xffff;
+	work->port_step = l4_port_step(hash);
 	for (int i = 0; i < L4_PORT_TRIES; i++) {
 		bool found = false;
 
@@ -119,7 +131,7 @@ static __always_inline int l4_port_take(l4_ctx *ctx, const struct l4_packet *p, 
 		}
 		bpf_map_delete_elem(&l4_half_open, &work->other);
 		l4_event(L4_EVENT_PORT_LOCAL);
-		work->port_start += L4_PORT_PROBES; // what was looked at is taken or not for us
+		work->port_start += work->port_step; // the same way again, one further: the rest of what was looked at is taken
 	}
 	return -1;
 }

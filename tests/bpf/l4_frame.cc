@@ -133,7 +133,9 @@ size_t ReadV4(const Frame& frame, Reading& reading, Ip& source, Ip& dest) {
   if (frame.size() < kEthernet + 20 || frame[kEthernet] >> 4 != 4) return 0;
   const size_t header = (frame[kEthernet] & 15u) * 4;
   reading.length = Get16(frame, kEthernet + 2);
-  if (header < 20 || reading.length < header || kEthernet + reading.length > frame.size()) return 0;
+  if (header < 20 || kEthernet + header > frame.size()) return 0;
+  reading.network_sum_ok = Sum(frame.data() + kEthernet, header) == 0xffff;
+  if (reading.length < header || kEthernet + reading.length > frame.size()) return 0;
   reading.packet.options = static_cast<uint32_t>(header - 20);
   reading.packet.fragment_id = Get16(frame, kEthernet + 4);
   const uint32_t cut = Get16(frame, kEthernet + 6);
@@ -143,15 +145,14 @@ size_t ReadV4(const Frame& frame, Reading& reading, Ip& source, Ip& dest) {
   source = dest = ParseIp("0.0.0.0");
   std::copy_n(frame.begin() + kEthernet + 12, 4, source.begin() + 12);
   std::copy_n(frame.begin() + kEthernet + 16, 4, dest.begin() + 12);
-  reading.network_sum_ok = Sum(frame.data() + kEthernet, header) == 0xffff;
   return kEthernet + header;
 }
 
 size_t ReadV6(const Frame& frame, Reading& reading, Ip& source, Ip& dest) {
   if (frame.size() < kEthernet + 40 || frame[kEthernet] >> 4 != 6) return 0;
   reading.length = 40 + Get16(frame, kEthernet + 4);
-  if (kEthernet + reading.length > frame.size()) return 0;
   reading.network_sum_ok = true;
+  if (kEthernet + reading.length > frame.size()) return 0;
   reading.packet.ttl = frame[kEthernet + 7];
   std::copy_n(frame.begin() + kEthernet + 8, 16, source.begin());
   std::copy_n(frame.begin() + kEthernet + 24, 16, dest.begin());

@@ -1,0 +1,143 @@
+// Source ports of NAT: each endpoint has the whole range, no port twice at a time, on however many CPUs.
+#include <arpa/inet.h>
+#include <sched.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <cstring>
+#include <set>
+#include <thread>
+
+#include "tests/bpf/l4_world.h"
+
+namespace ringway::dp {
+namespace {
+
+class L4Port : public L4World {
+ protected:
+  static RigOptions Range(uint16_t first, uint16_t last) {
+    RigOptions options;
+    options.port_first = first;
+    options.port_last = last;
+    return options;
+  }
+};
+
+TEST_P(L4Port, TheRangeIsUsedUpThenRefused) {
+  L4Rig rig(Range(20000, 20063));
+  Serve(rig, L4_NAT);
+  std::set<uint16_t> ports;
+  for (uint16_t i = 0; i < 64; ++i) {
+    const Outcome syn = rig.Run(way(), FromClient(kSyn, static_cast<uint16_t>(40000 + i)));
+    EXPECT_EQ(Name(syn.verdict), "TO_ENDPOINT");
+    ports.insert(syn.reading.packet.source_port);
+  }
+  EXPECT_EQ(ports.size(), 64u);
+  EXPECT_EQ(*ports.begin(), 20000);
+  EXPECT_EQ(*ports.rbegin(), 20063);
+  const Outcome none = rig.Run(way(), FromClient(kSyn, 50000));
+  EXPECT_EQ(Name(none.verdict), "NO_PORT");
+  EXPECT_EQ(none.reading.packet.flags, kRst | kAck);
+  EXPECT_EQ(rig.EndpointTraffic(1).refused, 1u);
+  EXPECT_EQ(Name(rig.Run(way(), Query()).verdict), "TO_ENDPOINT") << "UDP has a range of its own";
+}
+
+TEST_P(L4Port, EachEndpointHasTheWholeRange) {
+  L4Rig rig(Range(20000, 20031));
+  Serve(rig, L4_NAT, 0, 2);
+  rig.SetTable({1});
+  for (uint16_t i = 0; i < 32; ++i) rig.Run(way(), FromClient(kSyn, static_cast<uint16_t>(40000 + i)));
+  rig.SetTable({2});
+  for (uint16_t i = 0; i < 32; ++i) {
+    EXPECT_EQ(Name(rig.Run(way(), FromClient(kSyn, static_cast<uint16_t>(41000 + i))).verdict), "TO_ENDPOINT");
+  }
+}
+
+TEST_P(L4Port, AFlowThatIsOverGivesItsPortUpBeforeItsTime) {
+  L4Rig rig(Range(20000, 20003));
+  Serve(rig, L4_NAT);
+  for (uint16_t i = 0; i < 4; ++i) Connect(rig, static_cast<uint16_t>(40000 + i));
+  EXPECT_EQ(Name(rig.Run(way(), FromClient(kSyn, 50000)).verdict), "NO_PORT");
+  rig.Run(way(), FromClient(kRst, 40002));
+  const Outcome syn = rig.Run(way(), FromClient(kSyn, 50000));
+  EXPECT_EQ(Name(syn.verdict), "TO_ENDPOINT");
+  EXPECT_EQ(rig.Count(L4_EVENT_PORT_RECYCLED), 1u);
+  EXPECT_EQ(Name(rig.Run(way(), FromClient(kAck, 40002)).verdict), "NO_FLOW");
+  for (const uint16_t port : {40000, 40001, 40003}) EXPECT_EQ(Name(rig.Run(way(), FromClient(kAck, port)).verdict), "TO_ENDPOINT");
+}
+
+TEST_P(L4Port, APortOfThisMachinesSocketsIsLeftToThem) {
+  L4Rig rig(Range(20000, 20000));
+  Serve(rig, L4_NAT);
+  const int listener = socket(v6() ? AF_INET6 : AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  sockaddr_in6 six{};
+  six.sin6_family = AF_INET6;
+  six.sin6_port = htons(20000);
+  sockaddr_in four{};
+  four.sin_family = AF_INET;
+  four.sin_port = htons(20000);
+  ASSERT_EQ(bind(listener, v6() ? reinterpret_cast<sockaddr*>(&six) : reinterpret_cast<sockaddr*>(&four), v6() ? sizeof(six) : sizeof(four)), 0)
+      << std::strerror(errno);
+  ASSERT_EQ(listen(listener, 1), 0);
+  EXPECT_EQ(Name(rig.Run(way(), FromClient(kSyn)).verdict), "NO_PORT");
+  EXPECT_GT(rig.Count(L4_EVENT_PORT_LOCAL), 0u);
+  close(listener);
+  EXPECT_EQ(Name(rig.Run(way(), FromClient(kSyn)).verdict), "TO_ENDPOINT");
+}
+
+TEST_P(L4Port, ATransparentClientWhoseTupleIsTakenGetsNat) {
+  L4Rig rig;
+  Serve(rig, L4_TRANSPARENT);
+  rig.AddVip(vip(), 81, kTcp, L4_TRANSPARENT);
+  Packet other = FromClient(kSyn);
+  other.dest_port = 81;
+  EXPECT_EQ(rig.Run(way(), FromClient(kSyn)).reading.packet.source, client());
+  const Outcome second = rig.Run(way(), other);
+  EXPECT_EQ(second.reading.packet.source, vip());
+  const Outcome back = rig.Run(way(), Answer(second.reading.packet, kSyn | kAck));
+  EXPECT_EQ(back.reading.packet.dest, client());
+  EXPECT_EQ(back.reading.packet.source_port, 81);
+}
+
+// Two CPUs, the same endpoint, nine of ten ports of the range, different clients: what one reserves the other does not get.
+TEST_P(L4Port, TwoCpusNeverTakeTheSamePort) {
+  L4Rig rig(Range(20000, 23999));
+  Serve(rig, L4_NAT);
+  const int ifindex = rig.IndexOf("eth0");
+  const int cpus = static_cast<int>(std::thread::hardware_concurrency());
+  auto open = [&](int cpu) {
+    cpu_set_t set;
+    CPU_ZERO(&set);
+    CPU_SET(cpu % cpus, &set);
+    sched_setaffinity(0, sizeof(set), &set);
+    for (uint16_t i = 0; i < 1800; ++i) {
+      Packet syn = FromClient(kSyn, static_cast<uint16_t>(30000 + i));
+      syn.source = client(10 + cpu);
+      Frame frame = Build(syn);
+      if (xdp()) rig.RunXdp(frame, ifindex);
+      if (!xdp()) rig.RunTc(frame, ifindex);
+    }
+  };
+  std::thread first(open, 0), second(open, 1);
+  first.join();
+  second.join();
+  std::set<uint16_t> reserved;
+  std::map<uint16_t, std::pair<std::string, uint16_t>> owner;
+  const L4Rig::Flows flows = rig.HalfOpen();
+  for (const auto& [key, flow] : flows) {
+    if (!(flow.flags & L4_FLOW_CLIENT)) {
+      reserved.insert(ntohs(key.dest_port));
+      continue;
+    }
+    const auto [at, fresh] = owner.try_emplace(ntohs(flow.source_port), "", key.source_port);
+    EXPECT_TRUE(fresh) << "two clients have port " << at->first;
+  }
+  EXPECT_EQ(owner.size(), 3600u);
+  EXPECT_EQ(reserved.size(), 3600u);
+  EXPECT_EQ(rig.Count(L4_NO_PORT), 0u);
+}
+
+L4_INSTANTIATE(L4Port);
+
+}  // namespace
+}  // namespace ringway::dp
