@@ -157,10 +157,11 @@ std::map<std::string, uint32_t> PacketPlanner::AssignServices(const std::vector<
 }
 
 void PacketPlanner::PlanEndpoint(const PacketEndpoint& endpoint, uint32_t service, Time now, PacketPlan& plan) {
-  const auto known = by_identity_.find(endpoint.identity);
-  const uint32_t slot = known != by_identity_.end() ? known->second : FreeSlot(now);
+  const auto found = by_identity_.find(endpoint.identity);
+  const bool fresh = found == by_identity_.end();
+  const uint32_t slot = fresh ? FreeSlot(now) : found->second;
   l4_endpoint record = slots_[slot].record;
-  if (known == by_identity_.end()) {
+  if (fresh) {
     const uint32_t generation = record.generation + 1;
     record = {};
     record.generation = generation;
@@ -171,12 +172,13 @@ void PacketPlanner::PlanEndpoint(const PacketEndpoint& endpoint, uint32_t servic
   record.port = htons(endpoint.address.port);
   record.state = static_cast<__u8>(endpoint.state);
   record.service = service;
-  if (known == by_identity_.end()) {
+  if (fresh) {
     plan.born.push_back({slot, record});
     by_identity_[endpoint.identity] = slot;
   } else if (!Same(record, slots_[slot].record)) {
     plan.changed.push_back({slot, record});
   }
+  if (fresh || record.state != slots_[slot].record.state) slots_[slot].since = now;
   slots_[slot].record = record;
   slots_[slot].wanted = true;
 }
@@ -224,7 +226,7 @@ void PacketPlanner::PlanLeft(Time now, PacketPlan& plan) {
       by_identity_.erase(left.record.identity);
     }
     left.record.state = left.record.state == L4_DEAD ? L4_ABSENT : L4_DRAINING;
-    left.left_at = now;
+    left.since = now;
     plan.changed.push_back({slot, left.record});
   }
 }
@@ -233,23 +235,13 @@ PacketPlan PacketPlanner::Rest(const std::function<uint64_t(uint32_t slot)>& flo
   PacketPlan plan;
   for (uint32_t slot = 1; slot < slots_.size(); ++slot) {
     Slot& left = slots_[slot];
-    if (left.wanted || left.record.state != L4_DRAINING || left.left_at >= counted || flows_open(slot) != 0) continue;
+    if (left.wanted || left.record.state != L4_DRAINING || left.since >= counted || flows_open(slot) != 0) continue;
     left.record.state = L4_ABSENT;
     left.free_from = now + kRest;
     by_identity_.erase(left.record.identity);
     plan.changed.push_back({slot, left.record});
   }
   return plan;
-}
-
-uint32_t PacketPlanner::SlotOf(uint64_t identity) const {
-  const auto found = by_identity_.find(identity);
-  return found == by_identity_.end() ? kNone : found->second;
-}
-
-uint32_t PacketPlanner::ServiceOf(const std::string& name) const {
-  const auto found = services_.find(name);
-  return found == services_.end() ? L4_SERVICES_MAX : found->second;
 }
 
 }  // namespace ringway::dp

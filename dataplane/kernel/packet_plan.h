@@ -76,17 +76,19 @@ class PacketPlanner {
   PacketPlan Rest(const std::function<uint64_t(uint32_t slot)>& flows_open, Time counted, Time now);
 
   static constexpr uint32_t kNone = 0;  // no slot
-  uint32_t SlotOf(uint64_t identity) const;
+  // Everything that holds a slot: by identity, those that left and have flows too.
+  const absl::flat_hash_map<uint64_t, uint32_t>& slots() const { return by_identity_; }
   const l4_endpoint& RecordOf(uint32_t slot) const { return slots_[slot].record; }
-  // By name, "SERVICE/4"; L4_SERVICES_MAX: none.
-  uint32_t ServiceOf(const std::string& name) const;
+  // Since when it is in its state.
+  Time SinceOf(uint32_t slot) const { return slots_[slot].since; }
+  // By name, "SERVICE/4": the index.
   const std::map<std::string, uint32_t>& services() const { return services_; }
 
  private:
   struct Slot {
     l4_endpoint record{};
     bool wanted = false;  // its endpoint is in the snapshot
-    Time left_at{};       // when no longer wanted
+    Time since{};         // when its state was written last
     Time free_from{};     // when ABSENT
   };
   struct VipLess {

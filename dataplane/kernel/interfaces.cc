@@ -1,0 +1,148 @@
+// See interfaces.h.
+#include "dataplane/kernel/interfaces.h"
+
+#include <ifaddrs.h>
+#include <linux/netlink.h>
+#include <linux/rtnetlink.h>
+#include <net/if.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstring>
+#include <fstream>
+#include <utility>
+
+#include "dataplane/feed/address.h"
+
+namespace ringway::dp {
+namespace {
+
+constexpr std::chrono::seconds kLookEvery{10};  // routes may change without a word that we listen to
+
+bool Fits(const std::string& pattern, const std::string& name) {
+  if (pattern.ends_with('*')) return name.starts_with(pattern.substr(0, pattern.size() - 1));
+  return pattern == name;
+}
+
+UniqueFd Listen() {
+  UniqueFd fd(socket(AF_NETLINK, SOCK_RAW | SOCK_NONBLOCK | SOCK_CLOEXEC, NETLINK_ROUTE));
+  sockaddr_nl address{};
+  address.nl_family = AF_NETLINK;
+  address.nl_groups = RTMGRP_LINK | RTMGRP_IPV4_IFADDR | RTMGRP_IPV6_IFADDR | RTMGRP_IPV4_ROUTE | RTMGRP_IPV6_ROUTE;
+  if (fd.get() >= 0 && bind(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof(address)) != 0) return UniqueFd();
+  return fd;
+}
+
+bool Drain(int fd) {
+  char buffer[8192];
+  bool any = false;
+  for (;;) {
+    const ssize_t size = recv(fd, buffer, sizeof(buffer), MSG_DONTWAIT);
+    if (size < 0 && errno != ENOBUFS) return any;  // ENOBUFS: some were lost, there were some
+    any = true;
+  }
+}
+
+bool HasMaster(const std::string& name) { return access(("/sys/class/net/" + name + "/master").c_str(), F_OK) == 0; }
+
+bool LinkLocal(const IpAddress& address) {
+  if (address.v6) return address.bytes[0] == 0xfe && (address.bytes[1] & 0xc0) == 0x80;
+  return address.bytes[0] == 169 && address.bytes[1] == 254;
+}
+
+bool Loopback(const IpAddress& address) {
+  if (!address.v6) return address.bytes[0] == 127;
+  return std::all_of(address.bytes.begin(), address.bytes.end() - 1, [](uint8_t b) { return b == 0; }) && address.bytes[15] == 1;
+}
+
+}  // namespace
+
+std::vector<std::pair<Interface, api::PacketMode>> ChooseInterfaces(const std::vector<Interface>& all, const std::vector<api::PacketInterface>& wanted) {
+  std::vector<std::pair<Interface, api::PacketMode>> chosen;
+  for (const Interface& interface : all) {
+    if (!interface.up) continue;
+    if (wanted.empty()) {
+      if (interface.addressed && !interface.loopback && !interface.bridged) chosen.emplace_back(interface, api::PacketMode::kAuto);
+      continue;
+    }
+    const auto named = std::find_if(wanted.begin(), wanted.end(), [&](const api::PacketInterface& w) { return Fits(w.name, interface.name); });
+    if (named != wanted.end()) chosen.emplace_back(interface, named->mode);
+  }
+  return chosen;
+}
+
+std::vector<std::string> MissingInterfaces(const std::vector<Interface>& all, const std::vector<api::PacketInterface>& wanted) {
+  std::vector<std::string> missing;
+  for (const api::PacketInterface& one : wanted) {
+    const bool there = std::any_of(all.begin(), all.end(), [&](const Interface& interface) { return interface.up && Fits(one.name, interface.name); });
+    if (!there && !one.name.ends_with('*')) missing.push_back(one.name);
+  }
+  return missing;
+}
+
+Interfaces::Interfaces() : netlink_(Listen()) {}
+
+bool Interfaces::Look(Clock::time_point now) {
+  const bool told = netlink_.get() >= 0 && Drain(netlink_.get());
+  const bool first = looked_ == Clock::time_point{};
+  if (!told && !first && now - looked_ < kLookEvery) return false;
+  looked_ = now;
+  Read();
+  return true;
+}
+
+void Interfaces::Read() {
+  all_.clear();
+  addresses_.clear();
+  sources_.clear();
+  std::map<std::string, Interface> by_name;
+  ifaddrs* list = nullptr;
+  if (getifaddrs(&list) != 0) return;
+  for (const ifaddrs* at = list; at != nullptr; at = at->ifa_next) {
+    Interface& interface = by_name[at->ifa_name];
+    interface.name = at->ifa_name;
+    interface.up = (at->ifa_flags & IFF_UP) != 0;
+    interface.loopback = (at->ifa_flags & IFF_LOOPBACK) != 0;
+    if (at->ifa_addr == nullptr || (at->ifa_addr->sa_family != AF_INET && at->ifa_addr->sa_family != AF_INET6)) continue;
+    sockaddr_storage storage{};
+    std::memcpy(&storage, at->ifa_addr, at->ifa_addr->sa_family == AF_INET ? sizeof(sockaddr_in) : sizeof(sockaddr_in6));
+    IpAddress address = FromSockaddr(storage);
+    address.port = 0;
+    if (Loopback(address) || LinkLocal(address)) continue;
+    interface.addressed = true;
+    if (std::find(addresses_.begin(), addresses_.end(), address) == addresses_.end()) addresses_.push_back(address);
+  }
+  freeifaddrs(list);
+  for (auto& [name, interface] : by_name) {
+    interface.index = if_nametoindex(name.c_str());
+    interface.bridged = HasMaster(name);
+    if (interface.index != 0) all_.push_back(interface);
+  }
+}
+
+// Connecting a UDP socket asks routing and sends nothing.
+IpAddress Interfaces::Source(const IpAddress& to) {
+  IpAddress source;
+  source.v6 = to.v6;
+  const std::string key(to.bytes.begin(), to.bytes.end());
+  if (const auto known = sources_.find(key + (to.v6 ? "6" : "4")); known != sources_.end()) return known->second;
+  const UniqueFd fd(socket(to.v6 ? AF_INET6 : AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+  sockaddr_storage storage;
+  IpAddress there = to;
+  there.port = 9;
+  const socklen_t size = ToSockaddr(there, storage);
+  if (fd.get() >= 0 && connect(fd.get(), reinterpret_cast<const sockaddr*>(&storage), size) == 0) source = LocalAddress(fd.get());
+  source.port = 0;
+  sources_[key + (to.v6 ? "6" : "4")] = source;
+  return source;
+}
+
+bool Interfaces::ForwardingOff(bool v6) {
+  std::ifstream file(v6 ? "/proc/sys/net/ipv6/conf/all/forwarding" : "/proc/sys/net/ipv4/ip_forward");
+  int value = 1;
+  return (file >> value) && value == 0;
+}
+
+}  // namespace ringway::dp

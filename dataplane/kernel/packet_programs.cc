@@ -1,0 +1,278 @@
+// See packet_programs.h. tcx: Documentation/bpf, kernel 6.6; clsact: tc-bpf(8).
+#include "dataplane/kernel/packet_programs.h"
+
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+#include <linux/if_link.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstdlib>
+#include <optional>
+#include <set>
+#include <utility>
+
+#include "bpf/lb_abi.h"
+// After the ABI, whose options stand in their rodata.
+#include <l4_tc.skel.h>
+#include <l4_xdp.skel.h>
+
+#include "absl/strings/str_cat.h"
+#include "common/log/log.h"
+#include "dataplane/kernel/bpf_error.h"
+#include "dataplane/kernel/bpf_link.h"
+#include "dataplane/kernel/bpf_object.h"
+#include "dataplane/kernel/pin_directory.h"
+
+namespace ringway::dp {
+namespace {
+
+constexpr char kTcLink[] = "link-tc-";        // + ifindex: a pinned tcx link
+constexpr char kXdpLink[] = "link-xdp-";      // + ifindex
+constexpr char kClsact[] = "clsact-";         // + ifindex: a folder that says that our filter is there
+constexpr char kClsactOurs[] = "clsact-ours-";  // + ifindex: and that we made the qdisc
+constexpr uint32_t kFilterPriority = 0x5257;
+constexpr uint32_t kFilterHandle = 1;
+constexpr uint32_t kHashSeed = 0x72696e67;  // of every balancer, for good: the same client hash finds the same entry on all
+
+std::string FolderOf(const std::string& pin_dir) { return absl::StrCat(pin_dir, "/l4-v", L4_ABI); }
+
+bool IsPinned(const bpf_map* map) {
+  const std::string name = bpf_map__name(map);
+  return name.starts_with("l4_") && name != "l4_scratch" && name.find('.') == std::string::npos;
+}
+
+bpf_tc_hook HookOf(uint32_t ifindex, bpf_tc_attach_point point = BPF_TC_INGRESS) {
+  bpf_tc_hook hook{};
+  hook.sz = sizeof(hook);
+  hook.ifindex = static_cast<int>(ifindex);
+  hook.attach_point = point;
+  return hook;
+}
+
+bpf_tc_opts FilterOf(int program) {
+  bpf_tc_opts options{};
+  options.sz = sizeof(options);
+  options.handle = kFilterHandle;
+  options.priority = kFilterPriority;
+  options.prog_fd = program;
+  return options;
+}
+
+// Pinned maps of other dimensions than the program's cannot be used. The size of the flow table may differ: the kept one stays.
+absl::Status FitPinnedMaps(const bpf_object* object, const PinDirectory& pins, uint32_t flow_entries) {
+  bpf_map* map = nullptr;
+  bpf_object__for_each_map(map, object) {
+    if (!IsPinned(map)) continue;
+    const std::string name = bpf_map__name(map);
+    if (name == "l4_flows") bpf_map__set_max_entries(map, flow_entries);
+    bpf_map__set_pin_path(map, pins.PathOf(name).c_str());
+    const absl::StatusOr<UniqueFd> kept = pins.Get(name);
+    if (!kept.ok()) continue;
+    bpf_map_info info{};
+    uint32_t size = sizeof(info);
+    if (bpf_map_get_info_by_fd(kept->get(), &info, &size) != 0) return BpfError(errno, pins.PathOf(name));
+    if (info.type != bpf_map__type(map) || info.key_size != bpf_map__key_size(map) || info.value_size != bpf_map__value_size(map)) {
+      return absl::FailedPreconditionError(pins.PathOf(name) + " has another layout");
+    }
+    if (info.max_entries == bpf_map__max_entries(map)) continue;
+    if (name == "l4_flows") {
+      spdlog::warn("packet.flows_max: the kept flow table has {} entries, {} are wanted; it stays as it is until packet delivery is detached", info.max_entries,
+                   bpf_map__max_entries(map));
+    }
+    bpf_map__set_max_entries(map, info.max_entries);
+  }
+  return absl::OkStatus();
+}
+
+template <typename Skeleton>
+absl::StatusOr<BpfObject<Skeleton>> LoadOver(const std::string& name, const PinDirectory& pins, const api::Packet& packet, const std::string& log_folder) {
+  absl::StatusOr<BpfObject<Skeleton>> object = BpfObject<Skeleton>::Open(name, log_folder);
+  if (!object.ok()) return object;
+  l4_options& options = (*object)->rodata->options;
+  options.port_first = static_cast<__u16>(packet.snat_port_first);
+  options.port_last = static_cast<__u16>(packet.snat_port_last);
+  options.hash_seed = kHashSeed;
+  const uint32_t per_flow = packet.nat == api::PacketNat::kDirect ? 1 : 2;
+  if (absl::Status s = FitPinnedMaps((*object)->obj, pins, packet.flows_max * per_flow); !s.ok()) return s;
+  if (absl::Status s = object->Load(); !s.ok()) return s;
+  return object;
+}
+
+std::optional<uint32_t> IndexAfter(const std::string& name, const std::string& prefix) {
+  if (!name.starts_with(prefix)) return std::nullopt;
+  char* end = nullptr;
+  const unsigned long index = std::strtoul(name.c_str() + prefix.size(), &end, 10);
+  if (end == name.c_str() + prefix.size() || *end != '\0') return std::nullopt;
+  return static_cast<uint32_t>(index);
+}
+
+absl::Status Mark(const PinDirectory& pins, const std::string& name) {
+  if (mkdir(pins.PathOf(name).c_str(), 0700) != 0 && errno != EEXIST) return BpfError(errno, pins.PathOf(name));
+  return absl::OkStatus();
+}
+
+// A qdisc that somebody else has put a filter into since goes with it: whoever shares it makes it himself.
+void RemoveClsact(const PinDirectory& pins, uint32_t ifindex) {
+  const std::string ours = pins.PathOf(kClsactOurs + std::to_string(ifindex));
+  const std::string filter = pins.PathOf(kClsact + std::to_string(ifindex));
+  struct stat status {};
+  if (stat(filter.c_str(), &status) != 0) return;
+  const bool made = stat(ours.c_str(), &status) == 0;
+  bpf_tc_hook hook = HookOf(ifindex);
+  bpf_tc_opts options = FilterOf(0);
+  options.prog_fd = 0;
+  bpf_tc_detach(&hook, &options);  // the interface may be gone
+  if (made) {
+    bpf_tc_hook both = HookOf(ifindex, static_cast<bpf_tc_attach_point>(BPF_TC_INGRESS | BPF_TC_EGRESS));
+    bpf_tc_hook_destroy(&both);
+  }
+  rmdir(filter.c_str());
+  rmdir(ours.c_str());
+}
+
+}  // namespace
+
+struct PacketPrograms::State {
+  State(PinDirectory p, BpfObject<l4_tc_bpf> t, api::Packet settings, std::string log)
+      : pins(std::move(p)), tc(std::move(t)), packet(std::move(settings)), log_folder(std::move(log)) {}
+  PinDirectory pins;
+  BpfObject<l4_tc_bpf> tc;
+  std::optional<BpfObject<l4_xdp_bpf>> xdp;
+  std::optional<absl::Status> xdp_status;
+  bool tcx = true;  // until the kernel says otherwise
+  const api::Packet packet;
+  const std::string log_folder;
+};
+
+PacketPrograms::PacketPrograms(std::unique_ptr<State> state) : state_(std::move(state)) {
+  const auto fd = [this](const char* name) { return bpf_object__find_map_fd_by_name(state_->tc->obj, name); };
+  fds_ = {.vips = fd("l4_vips"),
+          .tables = fd("l4_tables"),
+          .endpoints = fd("l4_endpoints"),
+          .flows = fd("l4_flows"),
+          .half_open = fd("l4_half_open"),
+          .reasons = fd("l4_reasons"),
+          .service_traffic = fd("l4_service_traffic"),
+          .endpoint_traffic = fd("l4_endpoint_traffic"),
+          .flows_max = bpf_map__max_entries(state_->tc->maps.l4_flows),
+          .half_open_max = bpf_map__max_entries(state_->tc->maps.l4_half_open)};
+}
+
+PacketPrograms::~PacketPrograms() = default;
+
+absl::StatusOr<std::unique_ptr<PacketPrograms>> PacketPrograms::Load(const api::Packet& packet, const std::string& log_folder) {
+  absl::StatusOr<PinDirectory> pins = PinDirectory::Open(FolderOf(packet.pin_dir));
+  if (!pins.ok()) return pins.status();
+  absl::StatusOr<BpfObject<l4_tc_bpf>> tc = LoadOver<l4_tc_bpf>("l4_tc", *pins, packet, log_folder);
+  if (absl::IsFailedPrecondition(tc.status())) {
+    spdlog::warn("packet delivery begins anew, its kept flows are lost: {}", std::string(tc.status().message()));
+    if (absl::Status s = Detach(packet.pin_dir); !s.ok()) return s;
+    if (pins = PinDirectory::Open(FolderOf(packet.pin_dir)); !pins.ok()) return pins.status();
+    tc = LoadOver<l4_tc_bpf>("l4_tc", *pins, packet, log_folder);
+  }
+  if (!tc.ok()) {
+    // Nothing pinned before: then nothing is left of the try.
+    if (pins->Names().empty()) rmdir(pins->path().c_str());
+    return tc.status();
+  }
+  return std::unique_ptr<PacketPrograms>(new PacketPrograms(std::make_unique<State>(*std::move(pins), *std::move(tc), packet, log_folder)));
+}
+
+absl::Status PacketPrograms::LoadXdp() {
+  if (state_->xdp_status) return *state_->xdp_status;
+  absl::StatusOr<BpfObject<l4_xdp_bpf>> xdp = LoadOver<l4_xdp_bpf>("l4_xdp", state_->pins, state_->packet, state_->log_folder);
+  if (xdp.ok()) state_->xdp = *std::move(xdp);
+  state_->xdp_status = xdp.status();
+  return *state_->xdp_status;
+}
+
+absl::StatusOr<std::string> PacketPrograms::AttachTo(uint32_t ifindex, api::PacketMode mode, std::string& trouble) {
+  trouble.clear();
+  absl::StatusOr<std::string> tc = AttachTc(ifindex);
+  if (!tc.ok()) return tc;
+  if (mode != api::PacketMode::kXdp) {
+    // What an earlier process had there by other settings.
+    if (absl::Status s = state_->pins.Unpin(kXdpLink + std::to_string(ifindex)); !s.ok()) trouble = std::string(s.message());
+    return tc;
+  }
+  absl::StatusOr<std::string> xdp = AttachXdp(ifindex);
+  if (xdp.ok()) return *xdp + " and " + *tc;
+  trouble = "XDP is not to be had: " + std::string(xdp.status().message());
+  return tc;
+}
+
+absl::StatusOr<std::string> PacketPrograms::AttachTc(uint32_t ifindex) {
+  const int program = bpf_program__fd(state_->tc->progs.l4_tc);
+  if (state_->tcx) {
+    const absl::StatusOr<UniqueFd> link = CreatePinnedLink(state_->pins, kTcLink + std::to_string(ifindex), program, static_cast<int>(ifindex), BPF_TCX_INGRESS);
+    if (link.ok()) {
+      RemoveClsact(state_->pins, ifindex);  // of a time before this kernel
+      return "tcx";
+    }
+    // EINVAL: no such attach type; only asked once.
+    if (!absl::IsInvalidArgument(link.status()) && !absl::IsUnimplemented(link.status())) return link.status();
+    state_->tcx = false;
+  }
+  bpf_tc_hook hook = HookOf(ifindex);
+  const int made = bpf_tc_hook_create(&hook);
+  if (made != 0 && made != -EEXIST) return BpfError(made, "clsact");
+  if (made == 0) {
+    if (absl::Status s = Mark(state_->pins, kClsactOurs + std::to_string(ifindex)); !s.ok()) return s;
+  }
+  if (absl::Status s = Mark(state_->pins, kClsact + std::to_string(ifindex)); !s.ok()) return s;
+  bpf_tc_opts options = FilterOf(program);
+  options.flags = BPF_TC_F_REPLACE;
+  if (const int error = bpf_tc_attach(&hook, &options); error != 0) return BpfError(error, "clsact filter");
+  return "clsact";
+}
+
+absl::StatusOr<std::string> PacketPrograms::AttachXdp(uint32_t ifindex) {
+  if (absl::Status s = LoadXdp(); !s.ok()) return s;
+  const int program = bpf_program__fd((*state_->xdp)->progs.l4_xdp);
+  const std::string name = kXdpLink + std::to_string(ifindex);
+  absl::StatusOr<UniqueFd> link = CreatePinnedLink(state_->pins, name, program, static_cast<int>(ifindex), BPF_XDP, XDP_FLAGS_DRV_MODE);
+  if (link.ok()) return "xdp (driver)";
+  const std::string refused(link.status().message());
+  link = CreatePinnedLink(state_->pins, name, program, static_cast<int>(ifindex), BPF_XDP, XDP_FLAGS_SKB_MODE);
+  if (!link.ok()) return link.status();
+  spdlog::warn("interface {}: its driver does not take XDP ({}), the generic one is used", ifindex, refused);
+  return "xdp (generic)";
+}
+
+void PacketPrograms::DetachFrom(uint32_t ifindex) {
+  for (const char* prefix : {kXdpLink, kTcLink}) {
+    if (absl::Status s = state_->pins.Unpin(prefix + std::to_string(ifindex)); !s.ok()) spdlog::warn("{}", std::string(s.message()));
+  }
+  RemoveClsact(state_->pins, ifindex);
+}
+
+std::vector<uint32_t> PacketPrograms::Attached() const {
+  std::set<uint32_t> indices;
+  for (const std::string& name : state_->pins.Names()) {
+    for (const char* prefix : {kTcLink, kXdpLink, kClsact}) {
+      if (const auto index = IndexAfter(name, prefix)) indices.insert(*index);
+    }
+  }
+  return {indices.begin(), indices.end()};
+}
+
+absl::Status PacketPrograms::Detach(const std::string& pin_dir) {
+  // Folders of other ABI numbers are of other releases.
+  for (int abi = 1; abi <= L4_ABI; ++abi) {
+    const std::string folder = absl::StrCat(pin_dir, "/l4-v", abi);
+    struct stat status {};
+    if (stat(folder.c_str(), &status) != 0) continue;
+    absl::StatusOr<PinDirectory> pins = PinDirectory::Open(folder);
+    if (!pins.ok()) return pins.status();
+    for (const std::string& name : pins->Names()) {
+      if (const auto index = IndexAfter(name, kClsact)) RemoveClsact(*pins, *index);
+    }
+    if (absl::Status s = PinDirectory::Remove(folder); !s.ok()) return s;
+  }
+  rmdir(pin_dir.c_str());  // not while another delivery has something in it
+  return absl::OkStatus();
+}
+
+}  // namespace ringway::dp

@@ -1,0 +1,49 @@
+// The programs of packet delivery: loads them over the maps that are pinned, or makes and pins new ones, and attaches them to
+// interfaces. Links are pinned too: what is attached stays so when this process dies, and the next one replaces the program in
+// one step. On kernels before 6.6 (no tcx) the tc program is a filter of a clsact qdisc, which outlives us by itself.
+// Everything stands in PIN_DIR/l4-vN; Detach removes it, and with it every trace. One thread at a time.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "common/api/feed.h"
+#include "dataplane/kernel/packet_maps.h"
+
+namespace ringway::dp {
+
+class PacketPrograms {
+ public:
+  // NotFound, Unimplemented, PermissionDenied...: in words, with the path of the verifier's log where there is one.
+  static absl::StatusOr<std::unique_ptr<PacketPrograms>> Load(const api::Packet& packet, const std::string& log_folder);
+  ~PacketPrograms();
+
+  const PacketMapFds& maps() const { return fds_; }
+  // Why XDP is not to be had here; OK when its program is loaded. Asked for by the first interface that wants it.
+  absl::Status LoadXdp();
+
+  // Returns how it is attached: "tcx", "clsact", or with XDP "xdp (driver) and tcx". XDP that cannot be had leaves tc, and
+  // `trouble` says why. Called again for the same interface it changes nothing but the program.
+  absl::StatusOr<std::string> AttachTo(uint32_t ifindex, api::PacketMode mode, std::string& trouble);
+  // The interface is gone, or no longer wanted.
+  void DetachFrom(uint32_t ifindex);
+  // Interfaces that an earlier process attached to.
+  std::vector<uint32_t> Attached() const;
+
+  // Removes every trace of packet delivery below `pin_dir`, of whatever process and release. Nothing there is fine.
+  static absl::Status Detach(const std::string& pin_dir);
+
+ private:
+  struct State;
+  explicit PacketPrograms(std::unique_ptr<State> state);
+  absl::StatusOr<std::string> AttachTc(uint32_t ifindex);
+  absl::StatusOr<std::string> AttachXdp(uint32_t ifindex);
+
+  std::unique_ptr<State> state_;
+  PacketMapFds fds_;
+};
+
+}  // namespace ringway::dp

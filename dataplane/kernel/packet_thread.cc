@@ -1,0 +1,257 @@
+// See packet_thread.h.
+#include "dataplane/kernel/packet_thread.h"
+
+#include <pthread.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "common/log/log.h"
+#include "dataplane/kernel/packet_wanted.h"
+
+namespace ringway::dp {
+namespace {
+
+constexpr std::chrono::milliseconds kTurnEvery{50};
+constexpr std::chrono::seconds kRetryEvery{1};
+constexpr std::chrono::seconds kPublishEvery{1};
+
+void Add(PacketTraffic& sum, const PacketTraffic& one) {
+  sum.flows += one.flows;
+  sum.flows_opened += one.flows_opened;
+  sum.flows_reset += one.flows_reset;
+  sum.flows_dropped += one.flows_dropped;
+  sum.refused += one.refused;
+  sum.packets_to_endpoint += one.packets_to_endpoint;
+  sum.bytes_to_endpoint += one.bytes_to_endpoint;
+  sum.packets_to_client += one.packets_to_client;
+  sum.bytes_to_client += one.bytes_to_client;
+}
+
+}  // namespace
+
+PacketThread::PacketThread(std::unique_ptr<PacketPrograms> programs, UniqueFd lock)
+    : programs_(std::move(programs)), lock_(std::move(lock)), maps_(programs_->maps()), sweeper_(programs_->maps()) {}
+
+PacketThread::~PacketThread() {
+  {
+    const std::lock_guard guard(mutex_);
+    stop_ = true;
+  }
+  changed_.notify_all();
+  if (thread_.joinable()) thread_.join();
+}
+
+absl::Status PacketThread::Start() {
+  if (absl::Status s = Restore(Clock::now()); !s.ok()) return s;
+  stats_.active = true;
+  thread_ = std::thread([this] { Run(); });
+  pthread_setname_np(thread_.native_handle(), "ringway-packet");
+  return absl::OkStatus();
+}
+
+void PacketThread::Apply(Snapshot snapshot) {
+  {
+    const std::lock_guard guard(mutex_);
+    newest_ = std::move(snapshot);
+  }
+  changed_.notify_all();
+}
+
+void PacketThread::Drain() {
+  {
+    const std::lock_guard guard(mutex_);
+    if (draining_ || newest_ == nullptr) return;
+    draining_ = true;
+    api::Snapshot drained = *newest_;
+    for (api::Service& service : drained.services) {
+      for (api::Endpoint& endpoint : service.endpoints) {
+        if (endpoint.state == api::EndpointState::kReady) endpoint.state = api::EndpointState::kDraining;
+      }
+    }
+    newest_ = std::make_shared<const api::Snapshot>(std::move(drained));
+  }
+  changed_.notify_all();
+}
+
+PacketStats PacketThread::Stats() const {
+  const std::lock_guard guard(mutex_);
+  return stats_;
+}
+
+uint64_t PacketThread::FlowsOf(uint64_t identity) const {
+  const std::lock_guard guard(mutex_);
+  const auto found = known_.find(identity);
+  if (found == known_.end()) return 0;
+  const bool settled = found->second.settled && published_snapshot_ == newest_;
+  return settled ? found->second.flows : std::max<uint64_t>(found->second.flows, 1);
+}
+
+uint64_t PacketThread::FlowsOpen() const {
+  const std::lock_guard guard(mutex_);
+  return published_snapshot_ == newest_ ? flows_open_ : std::max<uint64_t>(flows_open_, 1);
+}
+
+void PacketThread::Run() {
+  std::unique_lock lock(mutex_);
+  while (!stop_) {
+    const bool fresh = newest_ != applied_;
+    if (fresh) {
+      applied_ = newest_;
+      replan_ = true;
+    }
+    lock.unlock();
+    if (applied_ != nullptr) Turn(Clock::now());
+    lock.lock();
+    if (!stop_ && newest_ == applied_) changed_.wait_for(lock, kTurnEvery);
+  }
+}
+
+void PacketThread::Turn(Clock::time_point now) {
+  if (interfaces_.Look(now) || (replan_ && attached_.empty())) {
+    AttachInterfaces();
+    replan_ = true;  // addresses and ways may be others
+  }
+  if (replan_ || (restore_ && now >= retry_at_)) WriteMaps(now);
+  sweeper_.SetTimeouts(applied_->packet.timeouts);
+  sweeper_.Step(Records(), now);
+  RestSlots(now);
+  PublishFlows();
+  if (now - published_at_ >= kPublishEvery) Publish(now);
+}
+
+void PacketThread::AttachInterfaces() {
+  const api::Packet& packet = applied_->packet;
+  std::set<uint32_t> chosen;
+  if (WantsPacketDelivery(*applied_)) {
+    for (const auto& [interface, mode] : ChooseInterfaces(interfaces_.all(), packet.interfaces)) {
+      chosen.insert(interface.index);
+      AttachOne(interface, mode);
+    }
+  }
+  for (const uint32_t index : programs_->Attached()) {
+    if (chosen.contains(index)) continue;
+    programs_->DetachFrom(index);
+    spdlog::info("packet delivery: interface {} is left", attached_.contains(index) ? attached_[index].name : std::to_string(index));
+  }
+  std::erase_if(attached_, [&](const auto& one) { return !chosen.contains(one.first); });
+  std::set<std::string> missing;
+  for (const std::string& name : MissingInterfaces(interfaces_.all(), packet.interfaces)) {
+    if (!missing_.contains(name)) spdlog::warn("packet delivery: there is no interface {} that is up; it is attached when it comes", name);
+    missing.insert(name);
+  }
+  missing_ = std::move(missing);
+  SayForwarding();
+}
+
+void PacketThread::AttachOne(const Interface& interface, api::PacketMode mode) {
+  Attached& attached = attached_[interface.index];
+  std::string trouble;
+  const absl::StatusOr<std::string> how = programs_->AttachTo(interface.index, mode, trouble);
+  if (!how.ok()) trouble = std::string(how.status().message());
+  const std::string now_how = how.ok() ? *how : "";
+  if (now_how != attached.how && how.ok()) spdlog::info("packet delivery: interface {} by {}", interface.name, now_how);
+  if (trouble != attached.trouble && !trouble.empty()) spdlog::error("packet delivery: interface {}: {}", interface.name, trouble);
+  attached = {interface.name, mode, now_how, trouble};
+}
+
+// Packets may then only leave by the interface they came by.
+void PacketThread::SayForwarding() {
+  std::string trouble;
+  if (attached_.size() > 1) {
+    bool v4 = false, v6 = false;
+    for (const auto& [name, index] : planner_.services()) (name.ends_with("/6") ? v6 : v4) = true;
+    if (v4 && Interfaces::ForwardingOff(false)) trouble = "net.ipv4.ip_forward is 0: packets can only leave by the interface they came by";
+    if (v6 && Interfaces::ForwardingOff(true)) trouble = "net.ipv6.conf.all.forwarding is 0: packets can only leave by the interface they came by";
+  }
+  if (trouble != forwarding_trouble_ && !trouble.empty()) spdlog::warn("packet delivery: {}", trouble);
+  forwarding_trouble_ = std::move(trouble);
+}
+
+void PacketThread::WriteMaps(Clock::time_point now) {
+  replan_ = false;
+  const absl::Status status = WriteWanted(now);
+  restore_ = !status.ok();
+  const std::string trouble(status.message());
+  if (trouble != write_trouble_ && !trouble.empty()) spdlog::error("packet delivery: the maps are not as they should be: {}; tried again each second", trouble);
+  if (trouble.empty() && !write_trouble_.empty()) spdlog::info("packet delivery: the maps are as they should be");
+  write_trouble_ = trouble;
+  if (restore_) retry_at_ = now + kRetryEvery;
+}
+
+absl::Status PacketThread::WriteWanted(Clock::time_point now) {
+  if (restore_) {
+    if (absl::Status s = Restore(now); !s.ok()) return s;
+  }
+  const Host host{interfaces_.addresses(), [this](const IpAddress& to) { return interfaces_.Source(to); }};
+  const absl::StatusOr<PacketPlan> plan = planner_.Next(WantedPacketServices(*applied_, host), now);
+  if (!plan.ok()) return plan.status();
+  return maps_.Write(*plan);
+}
+
+absl::Status PacketThread::Restore(Clock::time_point now) {
+  absl::StatusOr<std::vector<l4_endpoint>> records = maps_.ReadEndpoints();
+  if (!records.ok()) return records.status();
+  absl::StatusOr<PacketPlanner::VipList> vips = maps_.ReadVips();
+  if (!vips.ok()) return vips.status();
+  planner_.Restore(*records, *vips, now);
+  return absl::OkStatus();
+}
+
+void PacketThread::RestSlots(Clock::time_point now) {
+  if (restore_ || !sweeper_.counted() || sweeper_.counted_since() == rested_) return;
+  rested_ = sweeper_.counted_since();
+  const PacketPlan plan = planner_.Rest([this](uint32_t slot) { return sweeper_.FlowsOf(slot); }, rested_, now);
+  if (plan.empty()) return;
+  if (absl::Status s = maps_.Write(plan); !s.ok()) {
+    restore_ = true;
+    retry_at_ = now;
+  }
+}
+
+std::vector<l4_endpoint> PacketThread::Records() const {
+  std::vector<l4_endpoint> records(L4_ENDPOINTS_MAX);
+  for (const auto& [identity, slot] : planner_.slots()) records[slot] = planner_.RecordOf(slot);
+  return records;
+}
+
+void PacketThread::PublishFlows() {
+  absl::flat_hash_map<uint64_t, Known> known;
+  for (const auto& [identity, slot] : planner_.slots()) {
+    const bool quiet = planner_.RecordOf(slot).state != L4_READY;
+    known[identity] = {sweeper_.FlowsOf(slot), quiet && !restore_ && sweeper_.counted() && planner_.SinceOf(slot) < sweeper_.counted_since()};
+  }
+  const std::lock_guard guard(mutex_);
+  known_ = std::move(known);
+  flows_open_ = sweeper_.FlowsOpen();
+  published_snapshot_ = applied_;
+}
+
+void PacketThread::Publish(Clock::time_point now) {
+  published_at_ = now;
+  PacketStats stats;
+  stats.active = true;
+  stats.trouble = !write_trouble_.empty() ? write_trouble_ : forwarding_trouble_;
+  for (const auto& [index, one] : attached_) stats.interfaces.push_back({one.name, one.how, one.trouble});
+  for (const std::string& name : missing_) stats.interfaces.push_back({name, "", "there is none of this name that is up"});
+  for (const auto& [name, index] : planner_.services()) Add(stats.services[ServiceOfPacketService(name)], maps_.ServiceTraffic(index));
+  for (const auto& [identity, slot] : planner_.slots()) {
+    PacketTraffic traffic = maps_.EndpointTraffic(slot);
+    traffic.flows = sweeper_.FlowsOf(slot);
+    for (const auto& [name, index] : planner_.services()) {
+      if (index == planner_.RecordOf(slot).service) stats.services[ServiceOfPacketService(name)].flows += traffic.flows;
+    }
+    stats.endpoints[identity] = traffic;
+  }
+  stats.reasons = maps_.Reasons();
+  stats.flow_entries = sweeper_.entries();
+  stats.flow_entries_max = maps_.fds().flows_max;
+  stats.half_open_entries = sweeper_.half_open_entries();
+  stats.half_open_entries_max = maps_.fds().half_open_max;
+  stats.swept = sweeper_.swept();
+  const std::lock_guard guard(mutex_);
+  stats_ = std::move(stats);
+}
+
+}  // namespace ringway::dp
