@@ -3,6 +3,7 @@
 #include <exception>
 
 #include "common/log/log.h"
+#include "dataplane/kernel/packet_delivery.h"
 #include "dataplane/program/dataplane.h"
 #include "dataplane/program/exit_codes.h"
 
@@ -22,6 +23,10 @@ int main(int argc, char** argv) {
   app.add_flag("--take-over", options.take_over, "Take the listening sockets of the dataplane that serves in the run directory");
   app.add_option("--status-fd", options.status_fd, "Descriptor to say on how far it is (used by ringway up)");
   app.add_option("--snapshot", options.snapshot_file, "Run this snapshot (JSON) alone, without control plane and state");
+  std::string traces;
+  app.add_option("--remove-packet-delivery", traces, "Detach packet delivery's programs, drop its maps and flows pinned in this folder (packet.pin_dir), and exit")
+      ->expected(0, 1)
+      ->default_str("/sys/fs/bpf/ringway");
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& e) {
@@ -30,6 +35,11 @@ int main(int argc, char** argv) {
   }
   const absl::Status log = ringway::log::InitFromEnvironment("ringway-dataplane");
   if (!log.ok()) spdlog::warn("{}", std::string(log.message()));
+  if (app.count("--remove-packet-delivery") != 0) {
+    const absl::Status removed = ringway::dp::PacketDelivery::RemoveTraces(traces.empty() ? "/sys/fs/bpf/ringway" : traces);
+    if (!removed.ok()) spdlog::error("{}", std::string(removed.message()));
+    return removed.ok() ? ringway::dp::kExitOk : ringway::dp::kExitUnavailable;
+  }
   try {
     return ringway::dp::RunDataplane(options);
   } catch (const std::exception& e) {

@@ -237,7 +237,7 @@ void FeedClient::Report(const ConnectionPtr& connection, std::vector<api::InFlig
 std::vector<api::InFlight> FeedClient::Draining() const {
   std::vector<const WorkerShared*> workers;
   for (const WorkerPort& port : applier_.publisher().workers()) workers.push_back(port.shared);
-  return InFlightOnDraining(applier_.directory(), workers);
+  return InFlightOnDraining(applier_.directory(), workers, elsewhere_);
 }
 
 }  // namespace ringway::dp

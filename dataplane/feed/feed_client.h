@@ -14,6 +14,7 @@
 
 #include "common/api/feed.h"
 #include "dataplane/feed/applier.h"
+#include "dataplane/feed/in_flight.h"
 #include "dataplane/feed/snapshot_store.h"
 
 namespace ringway::dp {
@@ -31,6 +32,9 @@ class FeedClient {
  public:
   // `store` may be null: nothing is kept then.
   FeedClient(boost::asio::io_context& io, std::string socket_path, Applier& applier, SnapshotStore* store);
+
+  // Flows of an endpoint that are not the workers': they count for its drain too.
+  void SetElsewhere(InFlightElsewhere elsewhere) { elsewhere_ = std::move(elsewhere); }
 
   // Never ends; stop the io_context.
   boost::asio::awaitable<void> Run();
@@ -68,6 +72,7 @@ class FeedClient {
   std::string trouble_;             // why there is no connection, as last logged
   std::string undecodable_;         // why a message could not be understood, as last logged
   std::weak_ptr<Connection> connection_;
+  InFlightElsewhere elsewhere_;
 };
 
 }  // namespace ringway::dp

@@ -1,6 +1,8 @@
 // What is still in flight on endpoints that drain or have left: the workers' gauges, added up.
 #pragma once
 
+#include <functional>
+#include <string>
 #include <vector>
 
 #include "common/api/feed.h"
@@ -9,8 +11,12 @@
 
 namespace ringway::dp {
 
+// What is in flight on an endpoint beside the workers: flows that the kernel delivers.
+using InFlightElsewhere = std::function<uint64_t(const std::string& service, const api::Endpoint&)>;
+
 // Every draining endpoint of the snapshot, idle ones too, and every one that left while a worker still held something of it.
 std::vector<api::InFlight> InFlightOnDraining(const Directory& directory,
-                                              const std::vector<const WorkerShared*>& workers);
+                                              const std::vector<const WorkerShared*>& workers,
+                                              const InFlightElsewhere& elsewhere);
 
 }  // namespace ringway::dp

@@ -13,6 +13,12 @@ namespace {
 constexpr uint32_t kBatch = 8192;
 constexpr std::chrono::seconds kRoundEvery{1};
 
+bool EndpointGone(const l4_flow& flow, const PacketPlanner& endpoints) {
+  if (flow.endpoint >= L4_ENDPOINTS_MAX) return true;
+  const l4_endpoint& record = endpoints.RecordOf(flow.endpoint);
+  return record.generation != flow.generation || record.state == L4_ABSENT || record.state == L4_DEAD;
+}
+
 }  // namespace
 
 FlowSweeper::FlowSweeper(const PacketMapFds& fds) : fds_(fds), keys_(kBatch), flows_(kBatch) {}
@@ -27,7 +33,7 @@ void FlowSweeper::Begin(Clock::time_point now) {
   seen_[0] = seen_[1] = 0;
 }
 
-void FlowSweeper::Step(const std::vector<l4_endpoint>& endpoints, Clock::time_point now) {
+void FlowSweeper::Step(const PacketPlanner& endpoints, Clock::time_point now) {
   if (!under_way_ && now - began_ < kRoundEvery && counted_) return;
   if (!under_way_) Begin(now);
   if (Batch(table_ == 0 ? fds_.flows : fds_.half_open, endpoints)) return;
@@ -40,7 +46,7 @@ void FlowSweeper::Step(const std::vector<l4_endpoint>& endpoints, Clock::time_po
 }
 
 // A batch is whole buckets; an entry that moves between two of them is seen twice or not at all in one round, never deleted for it.
-bool FlowSweeper::Batch(int map, const std::vector<l4_endpoint>& endpoints) {
+bool FlowSweeper::Batch(int map, const PacketPlanner& endpoints) {
   uint32_t count = static_cast<uint32_t>(keys_.size());
   bpf_map_batch_opts options{};
   options.sz = sizeof(options);
@@ -59,7 +65,7 @@ bool FlowSweeper::Batch(int map, const std::vector<l4_endpoint>& endpoints) {
   return error == 0;
 }
 
-void FlowSweeper::Look(int map, const l4_flow_key& key, const l4_flow& flow, const std::vector<l4_endpoint>& endpoints) {
+void FlowSweeper::Look(int map, const l4_flow_key& key, const l4_flow& flow, const PacketPlanner& endpoints) {
   ++seen_[map == fds_.flows ? 0 : 1];
   if ((flow.flags & L4_FLOW_CLIENT) == 0) {
     l4_flow other;
@@ -67,13 +73,13 @@ void FlowSweeper::Look(int map, const l4_flow_key& key, const l4_flow& flow, con
     return;
   }
   const bool single = (flow.flags & L4_FLOW_SINGLE) != 0;
-  const bool gone = flow.endpoint >= endpoints.size() || endpoints[flow.endpoint].generation != flow.generation;
+  const bool gone = EndpointGone(flow, endpoints);
   // Most are far from their time: the other side is only asked for when this one's word is not enough.
   if (gone || FlowIsOver(flow, nullptr, timeouts_, now_)) {
     l4_flow other;
     // A port may have found another flow since.
     const bool paired = !single && Find(OtherSide(key, flow), other) && other.endpoint == flow.endpoint && other.generation == flow.generation;
-    // One of an endpoint that was replaced stays for a moment: its client's next packet is answered with a reset.
+    // One whose endpoint is dead or replaced stays for a moment: its client's next packet is answered with a reset.
     if (FlowIsOver(flow, paired ? &other : nullptr, timeouts_, now_) || (gone && OrphanIsOver(flow, now_))) {
       Delete(key);
       if (paired) Delete(OtherSide(key, flow));

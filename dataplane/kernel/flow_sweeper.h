@@ -21,8 +21,8 @@ class FlowSweeper {
   explicit FlowSweeper(const PacketMapFds& fds);
   void SetTimeouts(const api::PacketTimeouts& timeouts) { timeouts_ = TimeoutsInTicks(timeouts); }
 
-  // One batch, if a round is under way or due. `endpoints` are the records by slot.
-  void Step(const std::vector<l4_endpoint>& endpoints, Clock::time_point now);
+  // One batch, if a round is under way or due.
+  void Step(const PacketPlanner& endpoints, Clock::time_point now);
 
   // Of the last round that is complete; before the first one nothing is known.
   bool counted() const { return counted_.has_value(); }
@@ -36,8 +36,8 @@ class FlowSweeper {
  private:
   void Begin(Clock::time_point now);
   // False when the table has been gone over.
-  bool Batch(int map, const std::vector<l4_endpoint>& endpoints);
-  void Look(int map, const l4_flow_key& key, const l4_flow& flow, const std::vector<l4_endpoint>& endpoints);
+  bool Batch(int map, const PacketPlanner& endpoints);
+  void Look(int map, const l4_flow_key& key, const l4_flow& flow, const PacketPlanner& endpoints);
   bool Find(const l4_flow_key& key, l4_flow& out) const;
   void Delete(const l4_flow_key& key) const;
 

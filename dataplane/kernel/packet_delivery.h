@@ -30,6 +30,7 @@ class PacketDelivery {
   // Open flows of an endpoint that drains or has left: at least 1 until the programs are known to give it no more and its flows
   // have been counted since. 0 for one that packet delivery does not know.
   uint64_t FlowsOf(const std::string& service, const api::Endpoint& endpoint) const;
+  // At least 1 until they have been counted since the last change.
   uint64_t FlowsOpen() const;
 
   // No new flows; those that there are go on.

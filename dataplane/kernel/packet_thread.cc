@@ -90,7 +90,7 @@ uint64_t PacketThread::FlowsOf(uint64_t identity) const {
 
 uint64_t PacketThread::FlowsOpen() const {
   const std::lock_guard guard(mutex_);
-  return published_snapshot_ == newest_ ? flows_open_ : std::max<uint64_t>(flows_open_, 1);
+  return published_snapshot_ == newest_ && counted_since_write_ ? flows_open_ : std::max<uint64_t>(flows_open_, 1);
 }
 
 void PacketThread::Run() {
@@ -115,7 +115,7 @@ void PacketThread::Turn(Clock::time_point now) {
   }
   if (replan_ || (restore_ && now >= retry_at_)) WriteMaps(now);
   sweeper_.SetTimeouts(applied_->packet.timeouts);
-  sweeper_.Step(Records(), now);
+  sweeper_.Step(planner_, now);
   RestSlots(now);
   PublishFlows();
   if (now - published_at_ >= kPublishEvery) Publish(now);
@@ -173,6 +173,7 @@ void PacketThread::WriteMaps(Clock::time_point now) {
   replan_ = false;
   const absl::Status status = WriteWanted(now);
   restore_ = !status.ok();
+  written_ = Clock::now();
   const std::string trouble(status.message());
   if (trouble != write_trouble_ && !trouble.empty()) spdlog::error("packet delivery: the maps are not as they should be: {}; tried again each second", trouble);
   if (trouble.empty() && !write_trouble_.empty()) spdlog::info("packet delivery: the maps are as they should be");
@@ -210,12 +211,6 @@ void PacketThread::RestSlots(Clock::time_point now) {
   }
 }
 
-std::vector<l4_endpoint> PacketThread::Records() const {
-  std::vector<l4_endpoint> records(L4_ENDPOINTS_MAX);
-  for (const auto& [identity, slot] : planner_.slots()) records[slot] = planner_.RecordOf(slot);
-  return records;
-}
-
 void PacketThread::PublishFlows() {
   absl::flat_hash_map<uint64_t, Known> known;
   for (const auto& [identity, slot] : planner_.slots()) {
@@ -225,6 +220,7 @@ void PacketThread::PublishFlows() {
   const std::lock_guard guard(mutex_);
   known_ = std::move(known);
   flows_open_ = sweeper_.FlowsOpen();
+  counted_since_write_ = sweeper_.counted() && sweeper_.counted_since() > written_;
   published_snapshot_ = applied_;
 }
 

@@ -66,7 +66,6 @@ class PacketThread {
   void RestSlots(Clock::time_point now);
   void Publish(Clock::time_point now);
   void PublishFlows();
-  std::vector<l4_endpoint> Records() const;
 
   const std::unique_ptr<PacketPrograms> programs_;
   const UniqueFd lock_;
@@ -84,6 +83,7 @@ class PacketThread {
   Clock::time_point retry_at_{};
   Clock::time_point published_at_{};
   Clock::time_point rested_{};  // the count by which slots were given back
+  Clock::time_point written_{};  // what is applied was last written
   std::string write_trouble_;
   std::string forwarding_trouble_;
 
@@ -96,6 +96,7 @@ class PacketThread {
   PacketStats stats_;
   absl::flat_hash_map<uint64_t, Known> known_;
   uint64_t flows_open_ = 0;
+  bool counted_since_write_ = false;  // since the last write
   std::thread thread_;
 };
 

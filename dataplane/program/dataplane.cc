@@ -43,6 +43,7 @@ int Dataplane::Run() {
   Spawn(Tick());
   Spawn(ProbesUntilConfigured());
   io_.run();
+  EndPacketDelivery();
   stats_.reset();
   store_.reset();  // writes what waits
   for (const auto& worker : shared_) {
@@ -70,6 +71,8 @@ void Dataplane::WireColdSide() {
     ports.push_back({shared_[i].get(), [thread = threads_[i].get()] { thread->Wake(); }});
   }
   builder_ = std::make_unique<MapBuilder>(shared);
+  packet_ = std::make_unique<PacketDelivery>(options_.state_dir + "/kernel");
+  builder_->SetPacketDelivery([this](const api::Snapshot& snapshot) { return packet_->Prepare(snapshot); });
   publisher_ = std::make_unique<Publisher>(std::move(ports));
   applier_ = std::make_unique<Applier>(io_, *builder_, *publisher_);
   access_log_ = std::make_unique<AccessLog>(shared, exchanges_max_, builder_->names());
@@ -77,13 +80,17 @@ void Dataplane::WireColdSide() {
   if (options_.snapshot_file.empty()) {
     feed_ = std::make_unique<FeedClient>(io_, options_.run_dir + "/feed.sock", *applier_, store_.get());
   }
-  collector_ = std::make_unique<Collector>(ConstShared(), *applier_, feed_.get());
+  if (feed_ != nullptr) {
+    feed_->SetElsewhere([this](const std::string& service, const api::Endpoint& endpoint) { return packet_->FlowsOf(service, endpoint); });
+  }
+  collector_ = std::make_unique<Collector>(ConstShared(), *applier_, feed_.get(), packet_.get());
   stats_ = std::make_unique<StatsServer>(io_, *collector_);
   collector_->SetAccessLog(access_log_.get());
   limit_log_ = std::make_unique<LimitLog>(ConstShared());
   applier_->OnApplied([this](const Applier::Snapshot& snapshot) {
     stats_->Configure(snapshot->stats);
     TellSessionsMax(snapshot->sessions_max);
+    packet_->Apply(snapshot);
     if (!std::exchange(served_, true) && handover_tried_) Spawn(TellServing());
   });
 }

@@ -16,6 +16,7 @@
 #include "dataplane/feed/snapshot_store.h"
 #include "dataplane/handover/predecessor.h"
 #include "dataplane/handover/successor.h"
+#include "dataplane/kernel/packet_delivery.h"
 #include "dataplane/program/dataplane.h"
 #include "dataplane/program/status_pipe.h"
 #include "dataplane/stats/collector.h"
@@ -69,6 +70,8 @@ class Dataplane {
   Awaitable<void> Leave();
   Awaitable<void> EndSessions();
   uint64_t SessionsOpen() const;
+  bool DetachesPacketDelivery() const;
+  void EndPacketDelivery();
 
   const DataplaneOptions options_;
   boost::asio::io_context io_{1};
@@ -84,6 +87,7 @@ class Dataplane {
   std::string first_source_;
   std::vector<std::unique_ptr<WorkerShared>> shared_;
   std::vector<std::unique_ptr<WorkerThread>> threads_;  // declared after what they use
+  std::unique_ptr<PacketDelivery> packet_;
   std::unique_ptr<SnapshotStore> store_;
   std::unique_ptr<MapBuilder> builder_;
   std::unique_ptr<Publisher> publisher_;

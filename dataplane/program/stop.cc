@@ -63,6 +63,7 @@ uint32_t Dataplane::ShutdownTimeout() const {
 asio::awaitable<void> Dataplane::StopWorkers(uint32_t timeout_ms) {
   stopping_ = true;
   collector_->SetStopping();
+  if (DetachesPacketDelivery()) packet_->Drain();
   for (size_t i = 0; i < shared_.size(); ++i) {
     shared_[i]->stop_timeout_ms.store(timeout_ms);
     shared_[i]->stop.store(true);
@@ -70,7 +71,10 @@ asio::awaitable<void> Dataplane::StopWorkers(uint32_t timeout_ms) {
   }
   const Clock::time_point end = Clock::now() + std::chrono::milliseconds(timeout_ms) + kStopGrace;
   asio::steady_timer timer(io_);
-  while (publisher_->version_oldest() != UINT64_MAX && Clock::now() < end) {
+  const auto busy = [this] {
+    return publisher_->version_oldest() != UINT64_MAX || (DetachesPacketDelivery() && packet_->FlowsOpen() != 0);
+  };
+  while (busy() && Clock::now() < end) {
     timer.expires_after(kStopPoll);
     co_await timer.async_wait(kNoThrow);
   }
@@ -112,6 +116,7 @@ asio::awaitable<void> Dataplane::Leave() {
   if (feed_ != nullptr) feed_->SetLeaving();
   else applier_->SetLeaving();
   for (const auto& worker : shared_) worker->leave.store(true);
+  packet_->Leave();  // the successor's from here on, with everything it holds
   co_await TurnWorkers();
   spdlog::info("a successor accepts the connections; {} sessions here may end", SessionsOpen());
   status_.Say("leaving");
@@ -132,6 +137,17 @@ asio::awaitable<void> Dataplane::EndSessions() {
   if (open == 0) spdlog::info("the last session has ended");
   else spdlog::warn("{} sessions are still open {} s after the handover (handover_timeout) and are cut", open, limit.count() / 1000);
   co_await StopWorkers(kLateMs);
+}
+
+bool Dataplane::DetachesPacketDelivery() const {
+  const auto& snapshot = applier_->applied().snapshot;
+  return stopping_ && snapshot != nullptr && snapshot->packet.on_stop == api::OnStop::kDetach;
+}
+
+// An end that nobody asked for leaves all as it is, for the next start to take over.
+void Dataplane::EndPacketDelivery() {
+  if (!DetachesPacketDelivery()) return packet_->Leave();
+  if (const absl::Status s = packet_->Detach(); !s.ok()) spdlog::error("packet delivery: {}", std::string(s.message()));
 }
 
 uint64_t Dataplane::SessionsOpen() const {

@@ -11,6 +11,8 @@
 #include "common/api/feed_json.h"
 #include "dataplane/feed/address.h"
 #include "dataplane/feed/ejections.h"
+#include "dataplane/kernel/packet_delivery.h"
+#include "dataplane/kernel/packet_wanted.h"
 
 namespace ringway::dp {
 namespace {
@@ -103,8 +105,8 @@ WorkerStats CollectWorker(const WorkerCounters& c) {
 }  // namespace
 
 Collector::Collector(std::vector<const WorkerShared*> workers, const Applier& applier,
-                     const FeedClient* feed)
-    : workers_(std::move(workers)), applier_(applier), feed_(feed) {}
+                     const FeedClient* feed, const PacketDelivery* packet)
+    : workers_(std::move(workers)), applier_(applier), feed_(feed), packet_(packet) {}
 
 void Collector::Rate::Tick(uint64_t now, double seconds) {
   const uint64_t grown = now >= total ? now - total : now;
@@ -180,12 +182,42 @@ StatsModel Collector::Collect() const {
     EndpointStats& stats = model.services[found->second].endpoints.emplace_back(CollectEndpoint(handle, record));
     stats.in_flight_max = directory.snapshot->services[found->second].endpoint_limit.in_flight_max;
   }
+  if (packet_ != nullptr) SetPacket(model);
   for (ServiceStats& service : model.services) {
     std::sort(service.endpoints.begin(), service.endpoints.end(), [](const auto& a, const auto& b) {
       return std::tie(a.id, a.generation, a.address) < std::tie(b.id, b.generation, b.address);
     });
   }
   return model;
+}
+
+// After the endpoints are there, and before they are sorted.
+void Collector::SetPacket(StatsModel& model) const {
+  model.packet = packet_->Stats();
+  const Directory& directory = applier_.directory();
+  for (ServiceStats& service : model.services) {
+    const auto traffic = model.packet.services.find(service.name);
+    if (traffic == model.packet.services.end()) continue;
+    service.by_packet = true;
+    service.packet = traffic->second;
+  }
+  std::map<std::pair<std::string_view, std::string_view>, const EndpointRecord*> records;
+  for (const auto& [handle, record] : directory.endpoints) records[{record.service, record.endpoint.id}] = &record;
+  for (ServiceStats& service : model.services) {
+    if (!service.by_packet) continue;
+    for (EndpointStats& endpoint : service.endpoints) {
+      const auto record = records.find({service.name, endpoint.id});
+      if (record == records.end() || record->second->endpoint.generation != endpoint.generation) continue;
+      const auto traffic = model.packet.endpoints.find(PacketIdentity(service.name, record->second->endpoint));
+      if (traffic != model.packet.endpoints.end()) endpoint.packet = traffic->second;
+    }
+  }
+  for (size_t i = 0; i < model.listeners.size(); ++i) {
+    const api::Listener& listener = directory.snapshot->listeners[i];
+    if (listener.delivery != api::Delivery::kPacket || model.packet.active) continue;
+    const bool proxied = listener.fallback == api::Fallback::kProxy && listener.protocol != api::Protocol::kUdp;
+    model.listeners[i].delivery = proxied ? "proxy instead of packet" : "none: packet is not possible";
+  }
 }
 
 FeedStats Collector::CollectFeed() const {
@@ -244,6 +276,7 @@ ListenerStats Collector::CollectListener(const api::Listener& listener, Listener
   stats.name = listener.name;
   stats.bind = SpellAddress(applier_.current().listeners[h]->address);
   stats.protocol = api::NameOf(listener.protocol);
+  stats.delivery = api::NameOf(listener.delivery);
   const auto sum = [&](Counter ListenerCounters::*member) {
     return Sum(workers_, [&](const CounterTable& c) -> const Counter& { return c.listeners[h].*member; });
   };

@@ -17,10 +17,13 @@ namespace ringway::dp {
 CatalogStats CatalogFrom(const FeedStatus& feed, std::chrono::system_clock::time_point wall_now,
                          std::chrono::steady_clock::time_point now);
 
+class PacketDelivery;
+
 class Collector {
  public:
-  // `feed` may be null: no control plane.
-  Collector(std::vector<const WorkerShared*> workers, const Applier& applier, const FeedClient* feed);
+  // `feed` may be null: no control plane. So may `packet`: no packet delivery.
+  Collector(std::vector<const WorkerShared*> workers, const Applier& applier, const FeedClient* feed,
+            const PacketDelivery* packet = nullptr);
 
   void Tick();
   StatsModel Collect() const;
@@ -41,12 +44,14 @@ class Collector {
   ListenerStats CollectListener(const api::Listener& listener, ListenerHandle handle) const;
   ServiceStats CollectService(const api::Service& service, ServiceHandle handle) const;
   EndpointStats CollectEndpoint(EndpointHandle handle, const EndpointRecord& record) const;
+  void SetPacket(StatsModel& model) const;
   void SetEjection(EndpointHandle handle, EndpointStats& stats) const;
 
   const std::vector<const WorkerShared*> workers_;
   const Applier& applier_;
   const FeedClient* const feed_;
   const AccessLog* access_log_ = nullptr;
+  const PacketDelivery* const packet_;
   const std::chrono::steady_clock::time_point started_ = std::chrono::steady_clock::now();
   const std::chrono::system_clock::time_point started_at_ = std::chrono::system_clock::now();
   std::chrono::steady_clock::time_point ticked_ = started_;

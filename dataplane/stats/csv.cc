@@ -110,16 +110,16 @@ Row Server(const ServiceStats& s, const EndpointStats& e, size_t iid, size_t sid
   // Requests wait for a service, never for one endpoint.
   Set(row, "qcur", 0);
   Set(row, "qmax", 0);
-  Set(row, "scur", e.in_flight);
+  Set(row, "scur", e.in_flight + e.packet.flows);
   if (e.in_flight_max != 0) Set(row, "slim", e.in_flight_max);
   // HAProxy's "health analysis": judged by the traffic, as its `observe` does.
   if (e.ejected != 0) row["check_status"] = "HANA";
   Set(row, "hanafail", e.ejections);
-  Set(row, "stot", e.exchanges);
-  Set(row, "lbtot", e.exchanges);
+  Set(row, "stot", e.exchanges + e.packet.flows_opened);
+  Set(row, "lbtot", e.exchanges + e.packet.flows_opened);
   Set(row, "req_tot", e.exchanges);
-  Set(row, "bin", e.bytes_sent);  // HAProxy counts from the client's side
-  Set(row, "bout", e.bytes_received);
+  Set(row, "bin", e.bytes_sent + e.packet.bytes_to_endpoint);  // HAProxy counts from the client's side
+  Set(row, "bout", e.bytes_received + e.packet.bytes_to_client);
   Set(row, "eresp", e.failures + e.response_timeouts);
   Set(row, "weight", e.weight);
   Set(row, "uweight", e.weight);
@@ -144,12 +144,12 @@ Row Backend(const ServiceStats& s, size_t iid) {
   Set(row, "iid", iid);
   Set(row, "qcur", s.waiting);
   Set(row, "qmax", s.waiting_max);
-  Set(row, "scur", s.Sum(&EndpointStats::in_flight));
-  Set(row, "stot", s.requests);
-  Set(row, "lbtot", s.Sum(&EndpointStats::exchanges));
+  Set(row, "scur", s.Sum(&EndpointStats::in_flight) + s.packet.flows);
+  Set(row, "stot", s.requests + s.packet.flows_opened);
+  Set(row, "lbtot", s.Sum(&EndpointStats::exchanges) + s.packet.flows_opened);
   Set(row, "req_tot", s.requests);
-  Set(row, "bin", s.Sum(&EndpointStats::bytes_sent));
-  Set(row, "bout", s.Sum(&EndpointStats::bytes_received));
+  Set(row, "bin", s.Sum(&EndpointStats::bytes_sent) + s.packet.bytes_to_endpoint);
+  Set(row, "bout", s.Sum(&EndpointStats::bytes_received) + s.packet.bytes_to_client);
   Set(row, "dresp", 0);
   Set(row, "eresp", s.Sum(&EndpointStats::failures) + s.Sum(&EndpointStats::response_timeouts));
   Set(row, "wretr", s.retries);

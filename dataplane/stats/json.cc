@@ -26,6 +26,35 @@ json::object Named(const std::array<uint64_t, N>& values, const std::array<const
   return object;
 }
 
+json::object Traffic(const PacketTraffic& t) {
+  return {{"flows", t.flows},
+          {"flows_opened", t.flows_opened},
+          {"flows_reset", t.flows_reset},
+          {"flows_dropped", t.flows_dropped},
+          {"refused", t.refused},
+          {"packets_to_endpoint", t.packets_to_endpoint},
+          {"bytes_to_endpoint", t.bytes_to_endpoint},
+          {"packets_to_client", t.packets_to_client},
+          {"bytes_to_client", t.bytes_to_client}};
+}
+
+json::object Packet(const PacketStats& p) {
+  json::array interfaces;
+  for (const PacketInterfaceStats& i : p.interfaces) interfaces.push_back({{"name", i.name}, {"how", i.how}, {"trouble", i.trouble}});
+  json::object reasons;
+  for (const PacketReason& r : p.reasons) reasons[r.name] = json::object{{"packets", r.packets}, {"bytes", r.bytes}, {"event", r.event}};
+  return {{"wanted", p.wanted},
+          {"active", p.active},
+          {"trouble", p.trouble},
+          {"interfaces", std::move(interfaces)},
+          {"flow_entries", p.flow_entries},
+          {"flow_entries_max", p.flow_entries_max},
+          {"half_open_entries", p.half_open_entries},
+          {"half_open_entries_max", p.half_open_entries_max},
+          {"swept", p.swept},
+          {"reasons", std::move(reasons)}};
+}
+
 json::object Endpoint(const EndpointStats& e) {
   return {{"id", e.id},
           {"address", e.address},
@@ -51,7 +80,8 @@ json::object Endpoint(const EndpointStats& e) {
           {"bytes_sent", e.bytes_sent},
           {"bytes_received", e.bytes_received},
           {"response_time_ms", static_cast<double>(e.response_time_us_ewma) / 1000},
-          {"responses", ByClass(e.responses)}};
+          {"responses", ByClass(e.responses)},
+          {"packet", Traffic(e.packet)}};
 }
 
 json::object Service(const ServiceStats& s) {
@@ -84,6 +114,8 @@ json::object Service(const ServiceStats& s) {
           {"latency_p50_ms", s.LatencyQuantileMs(0.5)},
           {"latency_p99_ms", s.LatencyQuantileMs(0.99)},
           {"responses", ByClass(s.responses)},
+          {"by_packet", s.by_packet},
+          {"packet", Traffic(s.packet)},
           {"endpoints", std::move(endpoints)}};
 }
 
@@ -91,6 +123,7 @@ json::object Listener(const ListenerStats& l) {
   return {{"name", l.name},
           {"bind", l.bind},
           {"protocol", l.protocol},
+          {"delivery", l.delivery},
           {"sessions_open", l.sessions_open},
           {"sessions", l.sessions},
           {"session_rate", l.session_rate},
@@ -171,6 +204,7 @@ std::string RenderJson(const StatsModel& model) {
                                  {"feed", Feed(model.feed)},
                                  {"catalog", Catalog(model.catalog)},
                                  {"access_log", Log(model.access_log)},
+                                 {"packet", Packet(model.packet)},
                                  {"listeners", std::move(listeners)},
                                  {"services", std::move(services)},
                                  {"workers", std::move(workers)}};

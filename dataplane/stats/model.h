@@ -8,6 +8,7 @@
 
 #include "dataplane/access_log/access_log.h"
 #include "dataplane/core/counters.h"
+#include "dataplane/kernel/packet_stats.h"
 
 namespace ringway::dp {
 
@@ -32,6 +33,7 @@ struct EndpointStats {
   uint64_t response_time_us_sum = 0, response_time_us_ewma = 0;
   Responses responses{};
   uint64_t rate = 0, rate_max = 0;  // exchanges a second
+  PacketTraffic packet;  // by packet delivery
 };
 
 struct ServiceStats {
@@ -46,6 +48,8 @@ struct ServiceStats {
   std::array<uint64_t, kLatencyBuckets> latency{};
   uint64_t latency_sum_us = 0;
   uint64_t rate = 0, rate_max = 0;  // requests a second
+  bool by_packet = false;  // a listener leads here by packet delivery
+  PacketTraffic packet;
   std::vector<EndpointStats> endpoints;  // sorted by id
 
   uint64_t Ready() const;
@@ -61,6 +65,7 @@ struct ListenerStats {
   std::string name;
   std::string bind;
   std::string protocol;
+  std::string delivery;  // "proxy", "packet", "connect"; in effect, with what was asked for when that is something else
   uint64_t sessions_open = 0, sessions = 0, requests = 0, bytes_received = 0, bytes_sent = 0;
   std::array<uint64_t, kRefusals> refused{};
   std::array<uint64_t, kBadReasonNames.size()> bad_requests{};  // of refused's bad_request, by what was wrong
@@ -111,6 +116,7 @@ struct StatsModel {
   FeedStats feed;
   CatalogStats catalog;
   AccessLogStatus access_log;
+  PacketStats packet;
   std::vector<ListenerStats> listeners;
   std::vector<ServiceStats> services;
   std::vector<WorkerStats> workers;

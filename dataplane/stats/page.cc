@@ -155,7 +155,7 @@ std::string ListenerSection(const StatsModel& m) {
   for (size_t i = 0; i < m.listeners.size(); ++i) {
     const ListenerStats& l = m.listeners[i];
     const std::string k = absl::StrCat("listeners/", i, "/");
-    absl::StrAppend(&out, "<tr><td><b>", HtmlEscaped(l.name), "</b> <span class=\"dim\">", HtmlEscaped(l.protocol),
+    absl::StrAppend(&out, "<tr><td><b>", HtmlEscaped(l.name), "</b> <span class=\"dim\">", HtmlEscaped(l.protocol), l.delivery == "proxy" ? "" : ", " + HtmlEscaped(l.delivery),
                     "</span></td><td class=\"text\">", HtmlEscaped(l.bind), "</td>");
     out += Number(k + "sessions_open", l.sessions_open) + Number(k + "sessions", l.sessions) +
            Number(k + "requests", l.requests) + Number(k + "rate", l.rate) + Number(k + "rate_max", l.rate_max) +
@@ -189,6 +189,31 @@ std::string EndpointRow(const EndpointStats& e, const std::string& k) {
   return out + "</tr>";
 }
 
+// Beside the service's requests, which the proxy counts.
+std::string PacketFacts(const PacketTraffic& t, const std::string& k) {
+  const auto number = [&](const char* name, const char* key, uint64_t v) { return Fact(name, Live("b", k + "packet/" + key, 'n', Grouped(v))); };
+  const auto size = [&](const char* name, const char* key, uint64_t v) { return Fact(name, Live("b", k + "packet/" + key, 'b', Bytes(v))); };
+  return "<div class=\"facts\">" + number("flows now", "flows", t.flows) + number("flows", "flows_opened", t.flows_opened) +
+         number("flows reset", "flows_reset", t.flows_reset) + number("flows dropped", "flows_dropped", t.flows_dropped) +
+         number("flows refused", "refused", t.refused) + number("packets in", "packets_to_endpoint", t.packets_to_endpoint) +
+         size("bytes in", "bytes_to_endpoint", t.bytes_to_endpoint) + number("packets out", "packets_to_client", t.packets_to_client) +
+         size("bytes out", "bytes_to_client", t.bytes_to_client) + "</div>";
+}
+
+std::string PacketEndpoints(const ServiceStats& s, const std::string& key) {
+  std::string out = HeadRow({"by packet", "flows now", "flows", "reset", "dropped", "refused", "packets in", "bytes in", "packets out", "bytes out"});
+  for (size_t i = 0; i < s.endpoints.size(); ++i) {
+    const PacketTraffic& t = s.endpoints[i].packet;
+    const std::string k = absl::StrCat(key, "endpoints/", i, "/packet/");
+    absl::StrAppend(&out, "<tr><td>", HtmlEscaped(s.endpoints[i].id), "</td>");
+    out += Number(k + "flows", t.flows) + Number(k + "flows_opened", t.flows_opened) + Number(k + "flows_reset", t.flows_reset) +
+           Number(k + "flows_dropped", t.flows_dropped) + Number(k + "refused", t.refused) + Number(k + "packets_to_endpoint", t.packets_to_endpoint) +
+           Size(k + "bytes_to_endpoint", t.bytes_to_endpoint) + Number(k + "packets_to_client", t.packets_to_client) +
+           Size(k + "bytes_to_client", t.bytes_to_client) + "</tr>";
+  }
+  return out + kTableEnd;
+}
+
 std::string ServiceSection(const ServiceStats& s, size_t index) {
   const std::string k = absl::StrCat("services/", index, "/");
   const uint64_t ready = s.Ready();
@@ -213,13 +238,45 @@ std::string ServiceSection(const ServiceStats& s, size_t index) {
          number("retries", "retries", s.retries) + number("retries over budget", "retries_denied", s.retries_denied) +
          number("ejections", "ejections", s.Sum(&EndpointStats::ejections)) +
          number("ejections over the cap", "ejections_denied", s.ejections_denied) + "</div>";
+  if (s.by_packet) out += PacketFacts(s.packet, k);
   if (s.endpoints.empty()) return out + "<p class=\"dim\">no endpoints: nobody can be served</p></section>";
   out += HeadRow({"endpoint", ".address", ".state", ".reason", "weight", "in flight", "exchanges", "req/s", "sent", "received", "2xx", "3xx",
                   "4xx", "5xx", "connect failed", "failed", "timed out", "moved on", "ejections", "response", "conns", "idle"});
   for (size_t i = 0; i < s.endpoints.size(); ++i) {
     out += EndpointRow(s.endpoints[i], absl::StrCat(k, "endpoints/", i, "/"));
   }
-  return out + kTableEnd + "</section>";
+  out += kTableEnd;
+  if (s.by_packet) out += PacketEndpoints(s, k);
+  return out + "</section>";
+}
+
+std::string ReasonTable(const PacketStats& p) {
+  std::string out = HeadRow({"packets", ".what became of them", "packets", "bytes"});
+  for (const PacketReason& reason : p.reasons) {
+    if (reason.packets == 0) continue;
+    const std::string k = absl::StrCat("packet/reasons/", reason.name, "/");
+    absl::StrAppend(&out, "<tr><td>", HtmlEscaped(reason.name), "</td><td class=\"text\">", HtmlEscaped(reason.text), reason.event ? " (counted besides)" : "", "</td>",
+                    Number(k + "packets", reason.packets), Size(k + "bytes", reason.bytes), "</tr>");
+  }
+  return out + kTableEnd;
+}
+
+// The kernel's part: whether it delivers, by which interfaces, how full its tables are, what became of the packets.
+std::string PacketSection(const StatsModel& m) {
+  const PacketStats& p = m.packet;
+  if (!p.wanted) return "";
+  std::string out = absl::StrCat("<section><h2>packet delivery ", p.active ? Badge(p.trouble.empty() ? "good" : "warn", "in the kernel") : Badge("bad", "not possible"), "</h2>");
+  if (!p.trouble.empty()) absl::StrAppend(&out, "<p class=\"alarm\"><b>", HtmlEscaped(p.trouble), "</b></p>");
+  if (!p.active) return out + "</section>";
+  out += "<div class=\"facts\">";
+  for (const PacketInterfaceStats& i : p.interfaces) {
+    out += Fact(HtmlEscaped(i.name).c_str(), i.how.empty() ? Badge("bad", i.trouble) : absl::StrCat(Text(i.how), i.trouble.empty() ? "" : " " + Badge("warn", i.trouble)));
+  }
+  const auto number = [&](const char* name, const char* key, uint64_t v) { return Fact(name, Live("b", std::string("packet/") + key, 'n', Grouped(v))); };
+  out += number("flow entries", "flow_entries", p.flow_entries) + number("of", "flow_entries_max", p.flow_entries_max) +
+         number("half open", "half_open_entries", p.half_open_entries) + number("of", "half_open_entries_max", p.half_open_entries_max) +
+         number("ended by time-out", "swept", p.swept) + "</div>";
+  return out + ReasonTable(p) + "</section>";
 }
 
 std::string WorkerSection(const StatsModel& m) {
@@ -289,8 +346,12 @@ std::string LayoutOf(const StatsModel& m) {
   add(m.catalog.name), add(m.catalog.trouble);
   add(m.access_log.used ? m.access_log.path : ""), add(m.access_log.trouble);
   add(absl::StrCat(m.workers.size(), " ", m.pid));
-  for (const ListenerStats& l : m.listeners) add(l.name), add(l.bind), add(l.protocol);
+  for (const ListenerStats& l : m.listeners) add(l.name), add(l.bind), add(l.protocol), add(l.delivery);
+  add(absl::StrCat(m.packet.wanted ? 1 : 0, m.packet.active ? 1 : 0, m.packet.trouble));
+  for (const PacketInterfaceStats& i : m.packet.interfaces) add(i.name), add(i.how), add(i.trouble);
+  for (const PacketReason& r : m.packet.reasons) add(r.packets == 0 ? "" : r.name);
   for (const ServiceStats& s : m.services) {
+    add(s.by_packet ? "packet" : "");
     add(s.name), add(s.balance);
     for (const EndpointStats& e : s.endpoints) {
       add(e.id), add(e.address), add(e.state), add(e.reason);
@@ -312,7 +373,7 @@ std::string RenderPage(const StatsModel& m) {
   if (trouble) out += AccessLogSection(m.access_log);
   for (size_t i = 0; i < m.services.size(); ++i) out += ServiceSection(m.services[i], i);
   if (!trouble) out += AccessLogSection(m.access_log);
-  out += ListenerSection(m) + FeedSection(m.feed) + WorkerSection(m);
+  out += PacketSection(m) + ListenerSection(m) + FeedSection(m.feed) + WorkerSection(m);
   absl::StrAppend(&out, "</main><script>", std::string(kPageScript), "</script></body></html>\n");
   return out;
 }

@@ -189,18 +189,19 @@ struct NamedEndpoint : EndpointStats {
   uint64_t ready = 0;
 };
 
+// The generation keeps apart an instance and its successor while both are there.
+std::string EndpointLabels(const NamedEndpoint& e) {
+  return absl::StrCat(Label("service", e.service), ",", Label("endpoint", e.id), ",", Label("address", e.address), ",",
+                      Label("generation", absl::StrCat(e.generation)));
+}
+
 void Endpoints(Writer& w, const std::vector<ServiceStats>& services) {
   std::vector<NamedEndpoint> all;
   for (const ServiceStats& s : services) {
     for (const EndpointStats& e : s.endpoints) all.push_back({e, s.name, e.state == "ready" ? 1u : 0u});
   }
   using E = NamedEndpoint;
-  // The generation keeps apart an instance and its successor while both are there.
-  Group<std::vector<E>> group{w, all, [](const E& e) {
-                                return absl::StrCat(Label("service", e.service), ",", Label("endpoint", e.id), ",",
-                                                    Label("address", e.address), ",",
-                                                    Label("generation", absl::StrCat(e.generation)));
-                              }};
+  Group<std::vector<E>> group{w, all, EndpointLabels};
   group("endpoint_ready", "gauge", "1 while it may get new requests.", &E::ready);
   group("endpoint_weight", "gauge", "Weight.", &E::weight);
   group("endpoint_ejected", "gauge", "Workers that keep it out because of what they saw of it; 0: none.", &E::ejected);
@@ -220,6 +221,66 @@ void Endpoints(Writer& w, const std::vector<ServiceStats>& services) {
   group.Each("endpoint_responses_total", "Responses of the endpoint.", "class", &E::responses, kClasses);
   w.Family("endpoint_response_time_seconds_total", "counter", "From choice to first response byte, added up.");
   for (const E& e : all) w.Sample(group.labels(e), Seconds(static_cast<double>(e.response_time_us_sum) / 1e6));
+}
+
+template <typename Items>
+void PacketTraffics(Writer& w, const char* what, const Items& items, std::function<std::string(const typename Items::value_type&)> labels) {
+  struct Metric {
+    const char* name;
+    const char* type;
+    const char* help;
+    uint64_t PacketTraffic::*member;
+  };
+  static constexpr Metric kMetrics[] = {
+      {"flows", "gauge", "Flows open at the last count, about once a second.", &PacketTraffic::flows},
+      {"flows_total", "counter", "Flows begun.", &PacketTraffic::flows_opened},
+      {"flows_reset_total", "counter", "RST seen from either side.", &PacketTraffic::flows_reset},
+      {"flows_dropped_total", "counter", "Flows ended because the endpoint died or was replaced.", &PacketTraffic::flows_dropped},
+      {"flows_refused_total", "counter", "Flows that could not begin: no endpoint, no port.", &PacketTraffic::refused},
+      {"to_endpoint_packets_total", "counter", "Packets to endpoints, each segment of a large one counted.", &PacketTraffic::packets_to_endpoint},
+      {"to_endpoint_bytes_total", "counter", "Bytes to endpoints, from the IP header on.", &PacketTraffic::bytes_to_endpoint},
+      {"to_client_packets_total", "counter", "Packets to clients; none with direct return.", &PacketTraffic::packets_to_client},
+      {"to_client_bytes_total", "counter", "Bytes to clients.", &PacketTraffic::bytes_to_client}};
+  for (const Metric& metric : kMetrics) {
+    w.Family(absl::StrCat("packet_", what, "_", metric.name), metric.type, metric.help);
+    for (const auto& item : items) w.Sample(labels(item), item.packet.*metric.member);
+  }
+}
+
+// Absent while no listener asks for it.
+void Packet(Writer& w, const StatsModel& m) {
+  const PacketStats& p = m.packet;
+  if (!p.wanted) return;
+  w.Family("packet_active", "gauge", "1 while the kernel delivers packets; 0: its listeners have fallen back.");
+  w.Sample("", p.active ? 1 : 0);
+  if (!p.active) return;
+  w.Family("packet_trouble", "gauge", "1 while something of packet delivery is not as it should be; the stats page says what.");
+  w.Sample("", p.trouble.empty() ? 0 : 1);
+  w.Family("packet_interface_attached", "gauge", "1 while the programs are attached to the interface.");
+  for (const PacketInterfaceStats& i : p.interfaces) w.Sample(absl::StrCat(Label("interface", i.name), ",", Label("how", i.how)), i.how.empty() ? 0 : 1);
+  const std::pair<const char*, uint64_t> tables[] = {{"flows", p.flow_entries}, {"half_open", p.half_open_entries}};
+  const std::pair<const char*, uint64_t> sizes[] = {{"flows", p.flow_entries_max}, {"half_open", p.half_open_entries_max}};
+  w.Family("packet_table_entries", "gauge", "Entries of the flow tables; a connection takes two, one with direct return.");
+  for (const auto& [table, entries] : tables) w.Sample(Label("table", table), entries);
+  w.Family("packet_table_entries_max", "gauge", "Entries there is room for.");
+  for (const auto& [table, entries] : sizes) w.Sample(Label("table", table), entries);
+  w.Family("packet_flows_timed_out_total", "counter", "Flows ended because nothing came any more; of this process.");
+  w.Sample("", p.swept);
+  w.Family("packet_packets_total", "counter", "Packets by what became of them; each once.");
+  for (const PacketReason& r : p.reasons) if (!r.event) w.Sample(Label("reason", r.name), r.packets);
+  w.Family("packet_bytes_total", "counter", "Bytes by what became of them.");
+  for (const PacketReason& r : p.reasons) if (!r.event) w.Sample(Label("reason", r.name), r.bytes);
+  w.Family("packet_events_total", "counter", "What happened on the way, counted besides.");
+  for (const PacketReason& r : p.reasons) if (r.event) w.Sample(Label("event", r.name), r.packets);
+  std::vector<ServiceStats> services;
+  std::vector<NamedEndpoint> endpoints;
+  for (const ServiceStats& s : m.services) {
+    if (!s.by_packet) continue;
+    services.push_back(s);
+    for (const EndpointStats& e : s.endpoints) endpoints.push_back({e, s.name, 0});
+  }
+  PacketTraffics(w, "service", services, [](const ServiceStats& s) { return Label("service", s.name); });
+  PacketTraffics(w, "endpoint", endpoints, EndpointLabels);
 }
 
 struct NumberedWorker : WorkerStats {
@@ -258,6 +319,7 @@ std::string RenderPrometheus(const StatsModel& model) {
   Listeners(w, model.listeners);
   Services(w, model.services);
   Endpoints(w, model.services);
+  Packet(w, model);
   Workers(w, model.workers);
   return std::move(w.out);
 }

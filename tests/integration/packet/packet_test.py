@@ -1,0 +1,317 @@
+"""Packet delivery live: what clients and endpoints in namespaces of their own see of it. Root only."""
+import collections
+import os
+import socket
+import sys
+import threading
+import time
+import unittest
+
+from balancer import Balancer, wait_until
+from network import BACK, BACK6, FRONT, FRONT6, Network, echo, run
+
+READY, DRAINING, DOWN = "ready", "draining", "down"
+
+
+class Packet(unittest.TestCase):
+    PACKET = {}
+
+    def setUp(self):
+        self.network = Network()
+        self.addCleanup(self.network.close)
+        self.socks = []
+        self.addCleanup(lambda: [sock.close() for sock in self.socks])
+        self.balancer = None
+
+    def tearDown(self):
+        if self.balancer:
+            self.balancer.close()
+
+    def start(self, states=None, **options):
+        self.balancer = Balancer(self.network, self.endpoints(states or {}), packet={**self.PACKET, **options.pop("packet", {})}, **options)
+        process = self.balancer.start()
+        self.wait_attached()
+        return process
+
+    def wait_attached(self):
+        wait_until(lambda: len([i for i in self.balancer.stats()["packet"]["interfaces"] if i["how"]]) == 2, 10, "two interfaces:\n" + self.balancer.words())
+
+    def endpoints(self, states, v6=False):
+        return [self.network.endpoint(name, states.get(name, READY), v6=v6) for name in self.network.names]
+
+    def tcp(self, **options):
+        sock, name = self.network.tcp(**options)
+        self.socks.append(sock)
+        return sock, name
+
+    def many(self, count):
+        return [self.tcp() for _ in range(count)]
+
+    def assert_all_alive(self, flows):
+        broken = []
+        for number, (sock, name) in enumerate(flows):
+            try:
+                echo(sock)
+            except OSError as error:
+                broken.append(f"{number} at {name}: {error}")
+        self.assertEqual(broken, [], self.balancer.words())
+
+    def metric(self, service_key, name="web"):
+        return [s for s in self.balancer.stats()["services"] if s["name"] == name][0]["packet"][service_key]
+
+
+class Way(Packet):
+    def test_tcp_and_udp_go_to_every_endpoint_by_an_address_of_the_balancer(self):
+        self.start()
+        flows = self.many(60)
+        self.assertEqual(collections.Counter(name for _, name in flows).keys(), set(self.network.names))
+        self.assert_all_alive(flows)
+        udp = set()
+        for _ in range(60):
+            sock = self.network.client.socket(kind=socket.SOCK_DGRAM)
+            sock.settimeout(5)
+            sock.sendto(b"question", (FRONT, 53))
+            answer, peer = sock.recvfrom(100)
+            self.assertEqual(peer, (FRONT, 53))
+            udp.add(answer)
+            self.socks.append(sock)  # open: its port is not taken again, so each is a flow
+        self.assertEqual(udp, {name.encode() + b":question" for name in self.network.names})
+        peers = {peer for server in self.network.servers.values() for peer in server.peers}
+        self.assertEqual(peers, {BACK})
+        wait_until(lambda: self.metric("flows_opened") >= 120, 5, "the flows to be counted")
+
+    def test_ipv6(self):
+        route = [{"host": "", "path": "", "service": "web"}]
+        self.start(listeners=[{"name": "web6", "bind": f"[{FRONT6}]:80", "protocol": "tcp", "delivery": "packet", "routes": route}])
+        self.balancer.change(self.endpoints({}) + self.endpoints({}, v6=True))
+        flows = [self.tcp(address=FRONT6) for _ in range(40)]
+        self.assertEqual({name for _, name in flows}, set(self.network.names))
+        self.assert_all_alive(flows)
+        self.assertEqual({peer for server in self.network.servers.values() for peer in server.peers}, {BACK6})
+
+    def test_bulk_arrives_as_it_was_sent(self):
+        self.start()
+        sock, _ = self.tcp()
+        data = os.urandom(8 << 20)
+        sender = threading.Thread(target=sock.sendall, args=(data,))
+        sender.start()
+        got = bytearray()
+        while len(got) < len(data):
+            more = sock.recv(1 << 20)
+            self.assertTrue(more)
+            got += more
+        sender.join()
+        self.assertEqual(bytes(got), data)
+
+    def test_a_wildcard_bind_is_every_address_of_the_host(self):
+        route = [{"host": "", "path": "", "service": "web"}]
+        self.start(listeners=[{"name": "any", "bind": "0.0.0.0:80", "protocol": "tcp", "delivery": "packet", "routes": route}])
+        self.tcp(address=FRONT)
+        self.network.client.ip("route", "add", "10.77.9.0/24", "via", FRONT)
+        self.network.balancer.ip("addr", "add", "10.77.9.1/32", "dev", "front")
+        wait_until(lambda: self.connects("10.77.9.1"), 5, "an address that came later")
+
+    def connects(self, address):
+        try:
+            self.tcp(address=address, timeout=1)
+            return True
+        except OSError:
+            return False
+
+    def test_without_an_endpoint_connections_are_refused_at_once(self):
+        self.start({name: DOWN for name in self.network.names})
+        with self.assertRaises(ConnectionRefusedError):
+            self.tcp(timeout=5)
+        wait_until(lambda: self.metric("refused") >= 1, 5, "the refusal to be counted")
+
+
+class Pools(Packet):
+    def test_a_draining_endpoint_keeps_its_flows_and_gets_no_new_ones(self):
+        process = self.start()
+        flows = self.many(30)
+        self.balancer.change(self.endpoints({"e1": DRAINING}))
+        self.assertNotIn("e1", {name for _, name in self.many(40)})
+        self.assert_all_alive(flows)
+        on_it = [sock for sock, name in flows if name == "e1"]
+        in_flight = lambda: [d["exchanges"] for d in self.balancer.feed.reports[process.pid]["draining"] if d["endpoint"] == "n/e1"]
+        wait_until(lambda: in_flight() == [len(on_it)], 10, f"{len(on_it)} flows in the report")
+        for sock in on_it:
+            sock.close()
+        wait_until(lambda: in_flight() == [0], 15, "no flow in the report")
+
+    def test_an_endpoint_that_dies_resets_its_clients_and_no_others(self):
+        self.start()
+        flows = self.many(30)
+        self.balancer.change(self.endpoints({"e2": DOWN}))
+        for sock, name in flows:
+            if name == "e2":
+                with self.assertRaises(ConnectionResetError):
+                    echo(sock)
+                    echo(sock)
+        self.assert_all_alive([flow for flow in flows if flow[1] != "e2"])
+        self.assertNotIn("e2", {name for _, name in self.many(40)})
+
+    def test_an_endpoint_that_leaves_ends_its_flows_in_peace(self):
+        self.start()
+        flows = self.many(30)
+        self.balancer.change([e for e in self.endpoints({}) if e["id"] != "n/e3"])
+        self.assert_all_alive(flows)
+        self.assertNotIn("e3", {name for _, name in self.many(40)})
+
+    def test_no_established_flow_breaks_in_a_storm_of_changes(self):
+        self.start()
+        flows = self.many(50)
+        stable = [flow for flow in flows if flow[1] == "e1"]
+        self.assertTrue(stable)
+        end = time.monotonic() + 4
+        turn = 0
+        while time.monotonic() < end:
+            turn += 1
+            gone = {"e2": (READY, DRAINING)[turn % 2], "e3": (DRAINING, READY)[turn // 2 % 2]}
+            self.balancer.push(self.endpoints(gone))
+            if turn % 50 == 0:
+                self.assert_all_alive(flows)
+            time.sleep(0.01)
+        self.balancer.wait_applied()
+        self.assert_all_alive(flows)
+        self.assertGreater(turn, 200)
+
+
+class Lives(Packet):
+    def test_flows_outlive_a_killed_dataplane_and_new_ones_begin_without_it(self):
+        self.start()
+        flows = self.many(40)
+        self.balancer.kill()
+        self.assert_all_alive(flows)
+        flows += self.many(40)
+        self.balancer.start()
+        self.wait_attached()
+        self.assert_all_alive(flows)
+        flows += self.many(40)
+        self.assert_all_alive(flows)
+        # What it finds is what it left: the same slots, so nothing of the first life is orphaned.
+        wait_until(lambda: self.metric("flows") == 120, 10, "all flows to be counted by the second life")
+
+    def test_an_upgrade_under_traffic_breaks_nothing(self):
+        first = self.start()
+        flows = self.many(40)
+        failures, stop = [], threading.Event()
+
+        def connect_on():
+            while not stop.is_set():
+                try:
+                    sock, _ = self.network.tcp(timeout=5)
+                    echo(sock)
+                    sock.close()
+                except OSError as error:
+                    failures.append(str(error))
+
+        threads = [threading.Thread(target=connect_on) for _ in range(4)]
+        for thread in threads:
+            thread.start()
+        second = self.balancer.start("--take-over")
+        self.assertEqual(first.wait(20), 0)
+        self.balancer.change(self.endpoints({"e1": DRAINING}))
+        self.balancer.change(self.endpoints({}))
+        stop.set()
+        for thread in threads:
+            thread.join()
+        self.assertEqual(failures, [], self.balancer.words())
+        self.assert_all_alive(flows)
+        self.assertIsNone(second.poll())
+
+    def test_a_stop_lets_flows_end_and_leaves_no_trace(self):
+        self.start()
+        flows = self.many(20)
+        self.assertNotEqual(self.balancer.traces(), [])
+        self.balancer.processes[-1].terminate()
+        time.sleep(1)
+        self.assert_all_alive(flows)
+        with self.assertRaises(OSError):
+            self.tcp(timeout=2)
+        for sock, _ in flows:
+            sock.close()
+        self.assertEqual(self.balancer.processes[-1].wait(10), 0)
+        self.assertEqual(self.balancer.traces(), [])
+
+    def test_what_is_kept_works_on_and_can_be_removed_by_hand(self):
+        self.start(packet={"on_stop": "keep"})
+        flows = self.many(20)
+        self.assertEqual(self.balancer.stop(), 0)
+        self.assert_all_alive(flows)
+        self.assert_all_alive(self.many(20))
+        self.assertNotEqual(self.balancer.traces(), [])
+        self.network.balancer.exec(os.path.join(os.environ["RINGWAY_BIN"], "ringway-dataplane"), "--remove-packet-delivery", self.balancer.pins)
+        self.assertEqual(self.balancer.traces(), [])
+
+    def test_two_dataplanes_do_not_share_a_folder_of_pins(self):
+        self.start()
+        other = Balancer(self.network, self.endpoints({}), packet={"pin_dir": self.balancer.pins})
+        try:
+            other.snapshot["stats"]["bind"] = "127.0.0.1:9001"
+            other.snapshot["listeners"][0]["bind"] = f"{FRONT}:81"
+            other.start()
+            self.assertIn("another dataplane delivers packets with", other.words())
+        finally:
+            other.close()
+        self.tcp()
+
+
+class Interfaces(Packet):
+    def test_an_interface_that_comes_later_is_attached_and_one_that_goes_is_forgotten(self):
+        self.start(packet={"interfaces": [{"name": "front"}, {"name": "br0"}, {"name": "late*"}]})
+        self.network.balancer.ip("link", "add", "late0", "type", "dummy")
+        self.network.balancer.ip("link", "set", "late0", "up")
+        shown = lambda: {i["name"]: i["how"] for i in self.balancer.stats()["packet"]["interfaces"]}
+        wait_until(lambda: shown().get("late0"), 5, "late0")
+        self.network.balancer.ip("link", "delete", "late0")
+        wait_until(lambda: "late0" not in shown(), 5, "late0 to be forgotten")
+        self.assertEqual(len([pin for pin in os.listdir(self.balancer.pins + "/l4-v1") if pin.startswith("link-tc-")]), 2)
+        self.tcp()
+
+    def test_xdp_beside_tc(self):
+        self.start(packet={"interfaces": [{"name": "front", "mode": "xdp"}, {"name": "br0"}]})
+        shown = {i["name"]: i["how"] for i in self.balancer.stats()["packet"]["interfaces"]}
+        self.assertIn("xdp", shown["front"])
+        flows = self.many(30)
+        self.assertEqual({name for _, name in flows}, set(self.network.names))
+        self.assert_all_alive(flows)
+        self.balancer.kill()
+        self.assert_all_alive(flows)
+        self.balancer.start()
+        self.assert_all_alive(flows)
+        for sock, _ in flows:
+            sock.close()
+        self.assertEqual(self.balancer.stop(), 0)
+        self.assertEqual(self.balancer.traces(), [])
+
+
+class Privileges(Packet):
+    def start_with(self, caps, **options):
+        self.balancer = Balancer(self.network, self.endpoints({}), **options)
+        return self.balancer.start(wrapper=["setpriv", f"--inh-caps=-all,{caps}", f"--bounding-set=-all,{caps}"])
+
+    def test_three_capabilities_suffice(self):
+        self.start_with("+bpf,+net_admin,+perfmon,+net_bind_service")
+        self.wait_attached()
+        self.assert_all_alive(self.many(10))
+        self.balancer.change(self.endpoints({"e1": DRAINING}))
+        self.assertNotIn("e1", {name for _, name in self.many(30)})
+
+    def test_without_them_the_proxy_takes_tcp_and_says_so(self):
+        self.start_with("+net_bind_service")
+        flows = self.many(10)
+        self.assert_all_alive(flows)
+        stats = self.balancer.stats()
+        self.assertEqual([l["delivery"] for l in stats["listeners"]], ["proxy instead of packet", "none: packet is not possible"])
+        self.assertFalse(stats["packet"]["active"])
+        self.assertTrue(stats["packet"]["trouble"])
+        self.assertEqual(self.balancer.words().count("no packet delivery"), 1)
+        self.assertIn("packet delivery", self.balancer.stats("/haproxy_stats"))
+
+
+if __name__ == "__main__":
+    if os.geteuid() != 0:
+        print("skipped: network namespaces and kernel programs need root")
+        sys.exit(77)
+    unittest.main(verbosity=2)
