@@ -260,7 +260,7 @@ class Lives(Packet):
 class Interfaces(Packet):
     def test_an_interface_that_comes_later_is_attached_and_one_that_goes_is_forgotten(self):
         self.start(packet={"interfaces": [{"name": "front"}, {"name": "br0"}, {"name": "late*"}]})
-        self.network.balancer.ip("link", "add", "late0", "type", "dummy")
+        self.network.balancer.ip("link", "add", "late0", "type", "bridge")
         self.network.balancer.ip("link", "set", "late0", "up")
         shown = lambda: {i["name"]: i["how"] for i in self.balancer.stats()["packet"]["interfaces"]}
         wait_until(lambda: shown().get("late0"), 5, "late0")
