@@ -1,11 +1,13 @@
 // ringway-null-proxy: the limit of what a proxy in userspace can do, to compare with. One thread, one ring, one connection to
 // --to per client, bytes relayed both ways without a look at them. Nothing is parsed, counted, logged or timed out.
-// A direction is: receive, then send what came, chained with the next receive, so that a turn costs one entry to the kernel and
-// no completion of the send. What fills a small buffer is taken to be bulk and gets large ones.
+// Each direction has one receive armed for good (multishot), so that a message costs one send and nothing else to submit. What
+// fills a buffer, or comes faster than the other side takes it, is bulk: its receive ends, and single receives into large
+// buffers take turns with sends until a few short ones in a row. README.md has the measurements behind each choice.
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
+#include <cerrno>
 #include <cstdint>
 #include <cstdlib>
 #include <string>
@@ -29,7 +31,7 @@ Options ParseCommandLine(int argc, char** argv) {
   app.add_option("--listen", options.listen, "ADDRESS:PORT")->required()->check(CheckAddress);
   app.add_option("--to", options.to, "ADDRESS:PORT: where each connection is relayed to")->required()->check(CheckAddress);
   app.add_option("--buffer", options.buffer, "bytes of a receive buffer")->check(CLI::Range(256, 1 << 20));
-  app.add_option("--buffer-large", options.buffer_large, "bytes of a receive buffer once a small one was filled")
+  app.add_option("--buffer-large", options.buffer_large, "bytes of a receive buffer once one of --buffer was filled")
       ->check(CLI::Range(4096, 16 << 20));
   try {
     app.parse(argc, argv);
@@ -42,14 +44,23 @@ Options ParseCommandLine(int argc, char** argv) {
 // The slots of an operation are 2 * session + direction; direction 0 goes from the client to --to.
 enum Op : uint8_t { kOwn, kAccept, kConnect, kRecv, kSend };
 
-constexpr uint32_t kSessionsMax = 16000;  // two small buffers each, of the 32,768 that a ring can have
+constexpr uint32_t kSessionsMax = 32768;
+constexpr uint32_t kSmallBuffers = 4096;
+constexpr uint32_t kLargeBuffers = 64;
+constexpr uint32_t kWaitingMax = 8;     // buffers of a direction before its receive is stopped
+constexpr uint32_t kShortMax = 4;       // short receives in a row that end bulk
 constexpr uint64_t kParkedNs = 1000000;
+constexpr uint32_t kNone = ~uint32_t{0};
 
 struct Direction {
-  BufferPool* pool = nullptr;       // of the receive under way
-  BufferPool* held_pool = nullptr;  // null: no buffer is held
-  uint16_t held = 0;                // what is being sent
-  bool ended = false;               // the source has closed
+  uint32_t first = kNone, last = kNone;  // buffers received and not yet sent; the first is being sent
+  uint16_t waiting = 0;                  // how many
+  uint8_t shorts = 0;
+  bool armed = false;    // a receive is under way
+  bool bulk = false;     // the next receive is a single one into a large buffer
+  bool sending = false;
+  bool ended = false;    // the source has closed
+  bool told = false;     // and so has the destination been told
 };
 
 struct Session {
@@ -59,15 +70,22 @@ struct Session {
   Direction way[2];
 };
 
+// Of each buffer, small ones first: the next of its direction's, and how much is in it.
+struct Filled {
+  uint32_t next;
+  uint32_t size;
+};
+
 class NullProxy {
  public:
   explicit NullProxy(const Options& options)
       : to_(ParseAddresses(options.to).front()),
         listener_(Listen(ParseAddresses(options.listen).front())),
-        small_(ring_.AddPool(32768, options.buffer)),
-        large_(ring_.AddPool(64, options.buffer_large)) {
+        small_(ring_.AddPool(kSmallBuffers, options.buffer)),
+        large_(ring_.AddPool(kLargeBuffers, options.buffer_large, kSmallBuffers)),
+        filled_(kSmallBuffers + kLargeBuffers),
+        sessions_(kSessionsMax) {
     SetNoDelay(listener_);  // inherited by what is accepted
-    sessions_.resize(kSessionsMax);
     for (uint32_t index = kSessionsMax; index-- > 0;) free_.push_back(index);
     ring_.Accept(listener_, Tag{kAccept, 0});
   }
@@ -90,7 +108,7 @@ class NullProxy {
       case kAccept: return OnAccepted(cqe);
       case kConnect: return OnConnected(tag.slot / 2, cqe.res);
       case kRecv: return OnReceived(tag.slot / 2, tag.slot % 2, cqe);
-      case kSend: return OnSendFailed(tag.slot / 2);
+      case kSend: return OnSent(tag.slot / 2, tag.slot % 2, cqe.res);
       default: return;
     }
   }
@@ -115,56 +133,92 @@ class NullProxy {
   void OnConnected(uint32_t index, int32_t result) {
     --sessions_[index].in_flight;
     if (result < 0) return End(index);
-    Receive(index, 0, small_);
-    Receive(index, 1, small_);
+    Receive(index, 0);
+    Receive(index, 1);
   }
 
   void OnReceived(uint32_t index, uint32_t way, const io_uring_cqe& cqe) {
     Session& session = sessions_[index];
     Direction& direction = session.way[way];
-    --session.in_flight;
-    Release(direction);  // the send this receive was chained to is over
-    if ((cqe.flags & IORING_CQE_F_BUFFER) != 0) {
-      direction.held_pool = direction.pool;
-      direction.held = BufferPool::IdOf(cqe);
-      direction.pool->Taken();
+    if ((cqe.flags & IORING_CQE_F_MORE) == 0) {
+      direction.armed = false;
+      --session.in_flight;
     }
+    if ((cqe.flags & IORING_CQE_F_BUFFER) != 0) Append(direction, BufferPool::IdOf(cqe), cqe.res);
     if (session.closing) return End(index);
-    if (cqe.res > 0) return Relay(index, way, static_cast<uint32_t>(cqe.res));
-    if (cqe.res == -ENOBUFS) return OnNoBuffer(index, way);
-    if (cqe.res < 0) return End(index);
-    direction.ended = true;
-    shutdown(session.fd[1 - way], SHUT_WR);
-    if (session.way[1 - way].ended) End(index);
+    if (cqe.res > 0) {
+      Choose(index, way, static_cast<uint32_t>(cqe.res));
+    } else if (cqe.res == 0) {
+      direction.ended = true;
+    } else if (cqe.res == -ENOBUFS) {
+      return Park(index, way);
+    } else if (cqe.res != -ECANCELED) {
+      return End(index);
+    }
+    Continue(index, way);
   }
 
-  // The send reports nothing unless it fails: the receive behind it in the chain begins when all has been sent.
-  void Relay(uint32_t index, uint32_t way, uint32_t size) {
+  void OnSent(uint32_t index, uint32_t way, int32_t result) {
     Session& session = sessions_[index];
     Direction& direction = session.way[way];
-    ring_.Reserve(2);
-    io_uring_sqe* sqe = ring_.Sqe(Tag{kSend, 2 * index + way});
-    io_uring_prep_send(sqe, session.fd[1 - way], direction.held_pool->Data(direction.held), size, MSG_NOSIGNAL | MSG_WAITALL);
-    sqe->flags |= IOSQE_IO_LINK | IOSQE_CQE_SKIP_SUCCESS;
-    const bool bulk = size == direction.held_pool->size() || (direction.held_pool == &large_ && size > small_.size());
-    Receive(index, way, bulk ? large_ : small_);
+    --session.in_flight;
+    direction.sending = false;
+    const uint32_t sent = direction.first;
+    const bool whole = result >= 0 && static_cast<uint32_t>(result) == filled_[sent].size;
+    RemoveFirst(direction);
+    if (session.closing || !whole) return End(index);
+    Continue(index, way);
   }
 
-  void Receive(uint32_t index, uint32_t way, BufferPool& pool) {
+  // What this direction does next, whatever has just completed.
+  void Continue(uint32_t index, uint32_t way) {
     Session& session = sessions_[index];
-    session.way[way].pool = &pool;
+    Direction& direction = session.way[way];
+    if (direction.sending) return;
+    if (direction.waiting > 0) return Send(index, way);
+    if (!direction.ended) {
+      if (!direction.armed) Receive(index, way);
+      return;
+    }
+    shutdown(session.fd[1 - way], SHUT_WR);
+    direction.told = true;
+    if (session.way[1 - way].told) End(index);
+  }
+
+  void Send(uint32_t index, uint32_t way) {
+    Session& session = sessions_[index];
+    Direction& direction = session.way[way];
+    const auto id = static_cast<uint16_t>(direction.first);
+    direction.sending = true;
     ++session.in_flight;
-    ring_.Recv(session.fd[way], pool, Tag{kRecv, 2 * index + way});
+    io_uring_prep_send(ring_.Sqe(Tag{kSend, 2 * index + way}), session.fd[1 - way], PoolOf(id).Data(id), filled_[id].size,
+                       MSG_NOSIGNAL | MSG_WAITALL);
   }
 
-  // A failed send takes the receive behind it along, without a completion of its own (io_uring_enter(2), IOSQE_CQE_SKIP_SUCCESS).
-  void OnSendFailed(uint32_t index) {
-    --sessions_[index].in_flight;
-    End(index);
+  void Receive(uint32_t index, uint32_t way) {
+    Session& session = sessions_[index];
+    Direction& direction = session.way[way];
+    direction.armed = true;
+    ++session.in_flight;
+    ring_.Recv(session.fd[way], direction.bulk ? large_ : small_, Tag{kRecv, 2 * index + way}, direction.bulk ? 0 : IORING_RECV_MULTISHOT);
   }
 
-  void OnNoBuffer(uint32_t index, uint32_t way) {
-    if (sessions_[index].way[way].pool == &large_) return Receive(index, way, small_);
+  // Bulk or messages, by what came last.
+  void Choose(uint32_t index, uint32_t way, uint32_t size) {
+    Direction& direction = sessions_[index].way[way];
+    if (!direction.bulk) {
+      if (size < small_.size() && direction.waiting < kWaitingMax) return;
+      direction.bulk = true;
+      direction.shorts = 0;
+      if (direction.armed) ring_.Cancel(Tag{kRecv, 2 * index + way});
+    } else if (size >= small_.size()) {
+      direction.shorts = 0;
+    } else if (!direction.armed && ++direction.shorts >= kShortMax) {
+      direction.bulk = false;
+    }
+  }
+
+  void Park(uint32_t index, uint32_t way) {
     ++sessions_[index].in_flight;  // the slot stays until Unpark
     parked_.push_back(2 * index + way);
   }
@@ -173,16 +227,29 @@ class NullProxy {
     std::vector<uint32_t> parked;
     parked.swap(parked_);
     for (const uint32_t slot : parked) {
-      --sessions_[slot / 2].in_flight;
-      if (sessions_[slot / 2].closing) End(slot / 2);
-      else Receive(slot / 2, slot % 2, small_);
+      Session& session = sessions_[slot / 2];
+      --session.in_flight;
+      session.way[slot % 2].bulk = false;  // there are more small ones
+      if (session.closing) End(slot / 2);
+      else Continue(slot / 2, slot % 2);
     }
   }
 
-  void Release(Direction& direction) {
-    if (direction.held_pool == nullptr) return;
-    direction.held_pool->Return(direction.held);
-    direction.held_pool = nullptr;
+  BufferPool& PoolOf(uint32_t id) { return id < kSmallBuffers ? small_ : large_; }
+
+  void Append(Direction& direction, uint16_t id, int32_t size) {
+    PoolOf(id).Taken();
+    filled_[id] = {kNone, static_cast<uint32_t>(size)};
+    if (direction.waiting++ == 0) direction.first = id;
+    else filled_[direction.last].next = id;
+    direction.last = id;
+  }
+
+  void RemoveFirst(Direction& direction) {
+    const auto id = static_cast<uint16_t>(direction.first);
+    direction.first = filled_[id].next;
+    --direction.waiting;
+    PoolOf(id).Return(id);
   }
 
   // Again for each completion still to come; the last one frees the slot.
@@ -194,7 +261,9 @@ class NullProxy {
     }
     if (session.in_flight > 0) return;
     for (const int fd : session.fd) ring_.Close(fd);
-    for (Direction& direction : session.way) Release(direction);
+    for (Direction& direction : session.way) {
+      while (direction.waiting > 0) RemoveFirst(direction);
+    }
     session = Session{};
     free_.push_back(index);
   }
@@ -204,6 +273,7 @@ class NullProxy {
   const int listener_;
   BufferPool& small_;
   BufferPool& large_;
+  std::vector<Filled> filled_;
   std::vector<Session> sessions_;
   std::vector<uint32_t> free_;
   std::vector<uint32_t> parked_;  // slots that wait for a buffer

@@ -16,15 +16,15 @@ constexpr uint32_t kSignalSlot = 1;
 
 }  // namespace
 
-BufferPool::BufferPool(io_uring& ring, uint16_t group, uint32_t count, uint32_t size)
-    : ring_(ring), group_(group), count_(count), size_(size) {
+BufferPool::BufferPool(io_uring& ring, uint16_t group, uint32_t count, uint32_t size, uint16_t first_id)
+    : ring_(ring), group_(group), count_(count), size_(size), first_id_(first_id) {
   int error = 0;
   entries_ = io_uring_setup_buf_ring(&ring_, count, group, 0, &error);
   if (entries_ == nullptr) Die("io_uring_register(PBUF_RING)", -error);
   void* memory = mmap(nullptr, size_t{count} * size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   if (memory == MAP_FAILED) Die("mmap of receive buffers", errno);
   memory_ = static_cast<char*>(memory);
-  for (uint32_t id = count; id-- > 0;) reserve_.push_back(static_cast<uint16_t>(id));
+  for (uint32_t id = count; id-- > 0;) reserve_.push_back(static_cast<uint16_t>(first_id + id));
 }
 
 BufferPool::~BufferPool() {
@@ -59,8 +59,8 @@ Ring::~Ring() {
   close(signals_);
 }
 
-BufferPool& Ring::AddPool(uint32_t count, uint32_t size) {
-  pools_.push_back(std::make_unique<BufferPool>(ring_, static_cast<uint16_t>(pools_.size()), count, size));
+BufferPool& Ring::AddPool(uint32_t count, uint32_t size, uint16_t first_id) {
+  pools_.push_back(std::make_unique<BufferPool>(ring_, static_cast<uint16_t>(pools_.size()), count, size, first_id));
   return *pools_.back();
 }
 

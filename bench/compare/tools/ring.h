@@ -31,14 +31,15 @@ struct Tag {
 // Receive buffers the kernel picks from when bytes are there. The ones returned last are handed out first: they are in the cache.
 class BufferPool {
  public:
-  BufferPool(io_uring& ring, uint16_t group, uint32_t count, uint32_t size);  // `count` a power of two
+  // `count` a power of two; their ids begin with `first_id`.
+  BufferPool(io_uring& ring, uint16_t group, uint32_t count, uint32_t size, uint16_t first_id);
   ~BufferPool();
   BufferPool(const BufferPool&) = delete;
   BufferPool& operator=(const BufferPool&) = delete;
 
   uint16_t group() const { return group_; }
   uint32_t size() const { return size_; }
-  char* Data(uint16_t id) { return memory_ + size_t{size_} * id; }
+  char* Data(uint16_t id) { return memory_ + size_t{size_} * (id - first_id_); }
   void Return(uint16_t id) { reserve_.push_back(id); }
   static uint16_t IdOf(const io_uring_cqe& cqe) { return static_cast<uint16_t>(cqe.flags >> IORING_CQE_BUFFER_SHIFT); }
   // For each completion that has a buffer of this pool.
@@ -53,6 +54,7 @@ class BufferPool {
   const uint16_t group_;
   const uint32_t count_;
   const uint32_t size_;
+  const uint16_t first_id_;
   io_uring_buf_ring* entries_ = nullptr;
   char* memory_ = nullptr;
   uint32_t in_ring_ = 0;
@@ -67,7 +69,7 @@ class Ring {
   Ring& operator=(const Ring&) = delete;
 
   // Lives as long as the ring.
-  BufferPool& AddPool(uint32_t count, uint32_t size);
+  BufferPool& AddPool(uint32_t count, uint32_t size, uint16_t first_id = 0);
 
   // `count` submissions that come in one piece with the next calls of Sqe: a chain must not be cut.
   void Reserve(uint32_t count) {
@@ -80,13 +82,20 @@ class Ring {
     return sqe;
   }
 
-  // One-shot receive into a buffer of `pool`.
+  // Into a buffer of `pool` that is bound when bytes are there: one receive, or with IORING_RECV_MULTISHOT one after the other
+  // until it completes without IORING_CQE_F_MORE.
   void Recv(int fd, BufferPool& pool, Tag tag, uint16_t flags = 0) {
     io_uring_sqe* sqe = Sqe(tag);
     io_uring_prep_recv(sqe, fd, nullptr, 0, 0);
     sqe->flags |= IOSQE_BUFFER_SELECT;
     sqe->ioprio |= flags;
     sqe->buf_group = pool.group();
+  }
+  // Ends the operation with this tag, which still completes. Silent, also when there is none.
+  void Cancel(Tag tag) {
+    io_uring_sqe* sqe = Sqe(Tag{});
+    io_uring_prep_cancel64(sqe, tag.Pack(), 0);
+    sqe->flags |= IOSQE_CQE_SKIP_SUCCESS;
   }
   void Accept(int fd, Tag tag);
   void Close(int fd);
