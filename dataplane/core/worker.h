@@ -217,6 +217,7 @@ class Worker {
   Pushed PushNow(Flow& flow, int fd);
   void PushRequest(Exchange& e);
   void PushResponse(Exchange& e);
+  void ReleasePipe(Flow& flow);
   void ReleaseFlow(Flow& flow);
 
   // worker_close.h

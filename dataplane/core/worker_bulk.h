@@ -81,7 +81,12 @@ template <Io IoType>
 uint32_t Worker<IoType>::MoveFromUpstream(Upstream& u) {
   Exchange& e = exchanges_[u.exchange];
   BufferRef got;
+  const bool head_unsent = e.response.unsent();
   const int32_t result = ReceiveBulk(e.response, u.fd, got);
+  if (result <= 0 && head_unsent) {  // what comes of the body, if anything, follows later
+    SubmitClientSend(e);
+    return 0;
+  }
   if (result <= 0) {
     if (Judge(result) != Verdict::kNoBuffers) OnUpstreamNothing(u, e, result);
     else {
@@ -102,7 +107,7 @@ uint32_t Worker<IoType>::MoveFromUpstream(Upstream& u) {
   return size;
 }
 
-// Into flow.pipe, or into `got`. As the result of a receive; -ENOBUFS where neither is to be had, and a small buffer does.
+// Into flow.pipe, or into `got` (not while a head waits to be sent with what comes). As the result of a receive; -ENOBUFS where neither is to be had, and a small buffer does.
 template <Io IoType>
 int32_t Worker<IoType>::ReceiveBulk(Flow& flow, int fd, BufferRef& got) {
   const bool chunked = flow.framing == Framing::kChunked || flow.framing == Framing::kStripChunked;
@@ -117,12 +122,12 @@ int32_t Worker<IoType>::ReceiveBulk(Flow& flow, int fd, BufferRef& got) {
       result = io_.SpliceIn(fd, flow.pipe, size);
       flow.piped = result > 0 ? static_cast<uint32_t>(result) : 0;
       if (result > 0) NotePiped(flow);
-      else ReleaseFlow(flow);
+      else ReleasePipe(flow);
     } else {
       CountLimit(Limit::kPipes);
     }
   }
-  if (flow.pipe == kNoPipe && result == -ENOBUFS) {
+  if (flow.pipe == kNoPipe && result == -ENOBUFS && !flow.unsent()) {
     got = {io_.TakeLarge(), Group::kLarge};
     TakeBuffer(got);
     if (!got.held()) {
@@ -214,13 +219,18 @@ void Worker<IoType>::PushResponse(Exchange& e) {
 
 // A pipe with bytes left in it is of no use to anybody else.
 template <Io IoType>
-void Worker<IoType>::ReleaseFlow(Flow& flow) {
-  ReturnBuffer(flow.buffer);
+void Worker<IoType>::ReleasePipe(Flow& flow) {
   if (flow.pipe == kNoPipe) return;
   io_.ReturnPipe(flow.pipe, flow.piped == 0);
   counters_.worker.pipes_used.Sub();
   flow.pipe = kNoPipe;
   flow.piped = 0;
+}
+
+template <Io IoType>
+void Worker<IoType>::ReleaseFlow(Flow& flow) {
+  ReturnBuffer(flow.buffer);
+  ReleasePipe(flow);
 }
 
 }  // namespace ringway::dp

@@ -180,6 +180,10 @@ void Worker<IoType>::StartResponse(Exchange& e, ResponseHead& head) {
   SetDeadline(s, Settings(e).idle_timeout_ms);
   // Before the send: what its next receive brings must be seen before the client's next request can take it.
   if (flow.received_all) ReleaseUpstream(e);
+  // The head's receive filled its buffer: more of the body is there, and is sent in one with it.
+  if (flow.framing == Framing::kLength && splice_ && IsBulk(flow) && e.response_end == io_.BufferSize(Group::kSmall)) {
+    return Queue(upstreams_[e.upstream], KeyOf(upstreams_[e.upstream]));
+  }
   SubmitClientSend(e);
 }
 
