@@ -35,6 +35,8 @@
  * Attaching: l4_tc at tc ingress of every interface on which clients or endpoints speak to this machine (tcx, else clsact).
  * l4_xdp only where l4_tc is attached too: it forwards what is plain and hands all else, untouched, to l4_tc (XDP_PASS): RST and
  * ICMP replies, ICMP errors, fragments, unresolved neighbours. Each object is opened once per interface, with its own options.
+ * XDP is for NICs. On a veth pair what it sends back is lost unless the other end runs an XDP program too, and all who send
+ * through it must finish their checksums (ethtool -K ... tx off): there l4_tc does better.
  *
  * Writing a table so that every packet in flight sees the old choice or the new one, never a mixture:
  *   1. l4_endpoints: records of endpoints that are new, in slots that nothing names: state READY, generation = old generation + 1.

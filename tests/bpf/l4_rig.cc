@@ -60,10 +60,11 @@ void Copy(__u32 (&out)[4], const std::string& address) {
 struct L4Rig::Objects {
   l4_tc_bpf* tc = nullptr;
   l4_xdp_bpf* xdp = nullptr;
+  std::vector<int> links;
 };
 
 L4Rig::L4Rig(const RigOptions& options) : objects_(std::make_unique<Objects>()) {
-  MakeNetwork(options.forwarding);
+  if (options.network) MakeNetwork(options.forwarding);
   objects_->tc = l4_tc_bpf::open();
   objects_->xdp = l4_xdp_bpf::open();
   Must(objects_->tc != nullptr && objects_->xdp != nullptr, "open");
@@ -82,6 +83,7 @@ L4Rig::L4Rig(const RigOptions& options) : objects_(std::make_unique<Objects>()) 
 }
 
 L4Rig::~L4Rig() {
+  for (const int link : objects_->links) close(link);
   for (const auto& [service, fd] : inner_) close(fd);
   l4_xdp_bpf::destroy(objects_->xdp);
   l4_tc_bpf::destroy(objects_->tc);
@@ -118,6 +120,25 @@ void L4Rig::SetTable(const std::vector<uint32_t>& slots, uint32_t service) {
   Must(bpf_map_update_elem(Fd("l4_tables"), &service, &inner, BPF_ANY) == 0, "l4_tables");
   if (const auto old = inner_.find(service); old != inner_.end()) close(old->second);
   inner_[service] = inner;
+}
+
+void L4Rig::AttachTc(const std::string& interface) {
+  objects_->links.push_back(bpf_link_create(bpf_program__fd(objects_->tc->progs.l4_tc), IndexOf(interface), BPF_TCX_INGRESS, nullptr));
+  Must(objects_->links.back() >= 0, "attach l4_tc");
+}
+
+void L4Rig::AttachXdp(const std::string& interface) {
+  objects_->links.push_back(bpf_link_create(bpf_program__fd(objects_->xdp->progs.l4_xdp), IndexOf(interface), BPF_XDP, nullptr));
+  Must(objects_->links.back() >= 0, "attach l4_xdp");
+}
+
+void L4Rig::AttachXdpPass(const std::string& interface) {
+  const bpf_insn pass[] = {{BPF_ALU64 | BPF_MOV | BPF_K, 0, 0, 0, kXdpPass}, {BPF_JMP | BPF_EXIT, 0, 0, 0, 0}};
+  const int program = bpf_prog_load(BPF_PROG_TYPE_XDP, "pass", "GPL", pass, 2, nullptr);
+  Must(program >= 0, "load pass");
+  objects_->links.push_back(bpf_link_create(program, IndexOf(interface), BPF_XDP, nullptr));
+  Must(objects_->links.back() >= 0, "attach pass");
+  close(program);
 }
 
 int L4Rig::IndexOf(const std::string& interface) const { return static_cast<int>(if_nametoindex(interface.c_str())); }

@@ -39,6 +39,7 @@ struct RigOptions {
   uint32_t flags = L4_OPTION_SOCKETS | L4_OPTION_XDP_REDIRECT;
   uint32_t flows_max = 65536, half_open_max = 65536;
   bool forwarding = true;  // ip_forward of the namespace
+  bool network = true;     // false: no namespace is made, Attach is used
 };
 
 class L4Rig {
@@ -54,6 +55,10 @@ class L4Rig {
   // A packet through the programs. Fails the test when it was not counted under exactly one verdict by each program that ended it.
   Outcome Run(Way way, const Frame& frame, const std::string& interface = "eth0");
   Outcome Run(Way way, const Packet& packet) { return Run(way, Build(packet)); }
+  // To an interface of the namespace that the thread is in, for the rig's life; l4_xdp needs l4_tc beside it.
+  void AttachTc(const std::string& interface);
+  void AttachXdp(const std::string& interface);
+  void AttachXdpPass(const std::string& interface);  // a program that does nothing
   // The bare programs, for fuzzing: the action; `frame` becomes what came out.
   int RunTc(Frame& frame, int ifindex);
   int RunXdp(Frame& frame, int ifindex);
