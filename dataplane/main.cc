@@ -1,9 +1,11 @@
 // ringway-dataplane: the command line. What it starts is in program/dataplane.cc.
 #include <CLI/CLI.hpp>
 #include <exception>
+#include <iostream>
 
 #include "common/log/log.h"
 #include "dataplane/kernel/packet_delivery.h"
+#include "dataplane/kernel/try_programs.h"
 #include "dataplane/program/dataplane.h"
 #include "dataplane/program/exit_codes.h"
 
@@ -27,6 +29,8 @@ int main(int argc, char** argv) {
   app.add_option("--remove-packet-delivery", traces, "Detach packet delivery's programs, drop its maps and flows pinned in this folder (packet.pin_dir), and exit")
       ->expected(0, 1)
       ->default_str("/sys/fs/bpf/ringway");
+  bool try_programs = false;
+  app.add_flag("--try-programs", try_programs, "Load each kernel program, say of each whether it is usable, and exit (used by ringway capabilities)");
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& e) {
@@ -39,6 +43,12 @@ int main(int argc, char** argv) {
     const absl::Status removed = ringway::dp::PacketDelivery::RemoveTraces(traces.empty() ? "/sys/fs/bpf/ringway" : traces);
     if (!removed.ok()) spdlog::error("{}", std::string(removed.message()));
     return removed.ok() ? ringway::dp::kExitOk : ringway::dp::kExitUnavailable;
+  }
+  if (try_programs) {
+    for (const ringway::dp::ProgramFinding& one : ringway::dp::TryPrograms(options.state_dir + "/kernel")) {
+      std::cout << one.name << "\t" << one.what << "\t" << (one.usable ? "usable" : "no") << "\t" << one.detail << "\n";
+    }
+    return ringway::dp::kExitOk;
   }
   try {
     return ringway::dp::RunDataplane(options);

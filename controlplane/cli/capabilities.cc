@@ -1,5 +1,11 @@
 // `ringway capabilities`: what this kernel and these privileges allow, and for each refusal what is lost and how to get it.
+#include <cstdio>
+#include <cstring>
+#include <filesystem>
 #include <iostream>
+#include <memory>
+#include <string>
+#include <vector>
 
 #include "common/probe/probe.h"
 #include "controlplane/cli/commands.h"
@@ -7,12 +13,43 @@
 
 namespace ringway::cp {
 
+namespace {
+
+std::vector<std::string> Split(const std::string& line) {
+  std::vector<std::string> fields(1);
+  for (const char c : line) {
+    if (c == '\t') fields.emplace_back();
+    else fields.back() += c;
+  }
+  return fields;
+}
+
+// The dataplane has the programs; it tries them and tells, a line each: name, what for, "usable" or "no", why.
+void PrintPrograms() {
+  std::cout << "\nkernel programs\n";
+  std::error_code error;
+  const std::filesystem::path dataplane = std::filesystem::read_symlink("/proc/self/exe", error).parent_path() / "ringway-dataplane";
+  const std::unique_ptr<FILE, int (*)(FILE*)> pipe(popen(("'" + dataplane.string() + "' --try-programs").c_str(), "r"), pclose);
+  bool any = false;
+  char line[4096];
+  while (pipe != nullptr && std::fgets(line, sizeof(line), pipe.get()) != nullptr) {
+    const std::vector<std::string> fields = Split(std::string(line, std::strcspn(line, "\n")));
+    if (fields.size() != 4) continue;
+    any = true;
+    const bool usable = fields[2] == "usable";
+    std::cout << "  " << (usable ? "yes   " : "no    ") << "  " << fields[0] << ": " << (usable ? "usable" : fields[3]) << "\n";
+    if (!usable) std::cout << "          lost without it: " << fields[1] << "\n";
+  }
+  if (!any) std::cout << "  no      none: this build has none (RINGWAY_BPF=OFF), or " << dataplane.string() << " cannot be run\n";
+}
+
+}  // namespace
+
 int Capabilities() {
   bool runs = true;
   std::string group;
   for (const probe::Finding& finding : probe::ProbeAll()) {
     if (finding.group != group) std::cout << (group.empty() ? "" : "\n") << finding.group << "\n";
-    if (group != "bpf" && finding.group == "bpf") std::cout << "  (for kernel programs, of which this release has none yet: nothing is lost today)\n";
     group = finding.group;
     const char* mark = finding.verdict == probe::Verdict::kYes ? "yes   " : finding.verdict == probe::Verdict::kPartly ? "partly" : "no    ";
     std::cout << "  " << mark << "  " << finding.what << ": " << finding.detail << "\n";
@@ -21,6 +58,7 @@ int Capabilities() {
     const bool needed = finding.group == "kernel" || finding.group == "io_uring";
     if (needed && finding.verdict == probe::Verdict::kNo) runs = false;
   }
+  PrintPrograms();
   std::cout << "\n" << (runs ? "Ringway runs here." : "Ringway cannot run here: see the first \"no\" above.") << "\n";
   return runs ? 0 : kExitUnavailable;
 }

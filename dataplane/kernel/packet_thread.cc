@@ -9,6 +9,7 @@
 #include "absl/strings/str_cat.h"
 #include "common/log/log.h"
 #include "dataplane/kernel/packet_wanted.h"
+#include "dataplane/kernel/privileges.h"
 
 namespace ringway::dp {
 namespace {
@@ -94,6 +95,7 @@ uint64_t PacketThread::FlowsOpen() const {
 }
 
 void PacketThread::Run() {
+  if (const absl::Status s = KeepOnlyProgramPrivileges(); !s.ok()) spdlog::warn("packet delivery: {}", std::string(s.message()));
   std::unique_lock lock(mutex_);
   while (!stop_) {
     const bool fresh = newest_ != applied_;
