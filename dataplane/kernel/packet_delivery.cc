@@ -57,6 +57,8 @@ absl::Status PacketDelivery::Load(const api::Snapshot& snapshot) {
   if (!lock.ok()) return lock.status();
   absl::StatusOr<std::unique_ptr<PacketPrograms>> programs = PacketPrograms::Load(snapshot.packet, log_folder_);
   if (!programs.ok()) return programs.status();
+  // Now, while there are the privileges for it; whoever asks for XDP is told if it was refused.
+  (*programs)->LoadXdp().IgnoreError();
   auto thread = std::make_unique<Thread>(*std::move(programs), *std::move(lock));
   if (absl::Status s = thread->Start(); !s.ok()) return s;
   thread_ = std::move(thread);

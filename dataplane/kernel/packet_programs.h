@@ -22,7 +22,7 @@ class PacketPrograms {
   ~PacketPrograms();
 
   const PacketMapFds& maps() const { return fds_; }
-  // Why XDP is not to be had here; OK when its program is loaded. Asked for by the first interface that wants it.
+  // Why XDP is not to be had here; OK when its program is loaded. Tried once.
   absl::Status LoadXdp();
 
   // Returns how it is attached: "tcx", "clsact", or with XDP "xdp (driver) and tcx". XDP that cannot be had leaves tc, and

@@ -52,7 +52,9 @@ class Feed:
                 if message["type"] == "hello":
                     pid = message["pid"]
                     self.connections.append(conn)
-                    if self.snapshot:
+                    if self.snapshot and (message["epoch"], message["version"]) == (self.snapshot["epoch"], self.snapshot["version"]):
+                        self.acks[pid] = message["version"]  # it runs the kept one, which is the same
+                    elif self.snapshot:
                         self._send(conn, self.snapshot)
                 elif message["type"] == "ack":
                     self.acks[pid] = message["version"]
