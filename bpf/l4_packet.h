@@ -50,6 +50,8 @@ struct l4_packet {
 	__u8 fragment;          // enum l4_fragment_kind
 	__u8 fragment_protocol; // as the fragment header has it
 	__u8 icmp_type;
+	__u8 header; // bytes of the transport header
+	__u8 zero[3];
 };
 
 // The Internet checksum's sum (RFC 1071), not complemented.
@@ -103,6 +105,7 @@ static __always_inline int l4_parse_transport(l4_ctx *ctx, struct l4_packet *p)
 		p->key.source_port = tcp.source;
 		p->key.dest_port = tcp.dest;
 		p->tcp_flags = ((__u8 *)&tcp)[13];
+		p->header = tcp.doff * 4;
 		return L4_GO;
 	case IPPROTO_UDP:
 		if (room < sizeof(udp) || l4_load(ctx, p->transport, &udp, sizeof(udp)))
@@ -111,6 +114,7 @@ static __always_inline int l4_parse_transport(l4_ctx *ctx, struct l4_packet *p)
 			return L4_MALFORMED;
 		p->key.source_port = udp.source;
 		p->key.dest_port = udp.dest;
+		p->header = sizeof(udp);
 		return L4_GO;
 	case IPPROTO_ICMP:
 	case IPPROTO_ICMPV6:

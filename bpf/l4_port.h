@@ -32,44 +32,52 @@ static __always_inline __be16 l4_port_at(__u32 index)
 	return bpf_htons(first + index % (last >= first ? last - first + 1 : 1));
 }
 
-// One port: bpf_loop's callback, which ends the loop with 1. Remembers one that only a flow that is over still holds.
+// Whether a flow may lose its port to another before it is swept: it is over, or, of a flood of SYNs, will never begin.
+static __always_inline bool l4_port_may_go(const struct l4_flow *held)
+{
+	return l4_state_over(held->state) || l4_state_stalled(held, l4_tick());
+}
+
+// One port: bpf_loop's callback, which ends the loop with 1. Remembers one whose flow may lose it.
 static long l4_port_probe(__u32 index, void *context)
 {
 	struct l4_work *work = l4_work();
 	struct l4_flow *held;
+	bool half_open;
 
 	if (!work)
 		return 1;
 	index = work->port_start + index * work->port_step;
 	work->other.dest_port = l4_port_at(index);
-	held = bpf_map_lookup_elem(&l4_flows, &work->other);
-	if (held) {
-		if (l4_state_over(held->state) && !work->port_recycle)
+	if (l4_reserve(work)) {
+		held = work->port_recycle ? NULL : l4_flow_find(&work->other, &half_open);
+		if (held && l4_port_may_go(held))
 			work->port_recycle = index + 1;
 		return 0;
 	}
-	if (l4_reserve(work))
-		return 0;
 	*(bool *)context = true;
 	return 1;
 }
 
-// Takes the port of a flow that is over, whose entries go.
+// Takes a port from the flow that may lose it, whose entries go.
 static __always_inline int l4_port_recycle(struct l4_work *work)
 {
 	struct l4_flow_key client = {};
 	struct l4_flow *held;
+	bool half_open;
 
 	if (!work->port_recycle)
 		return -1;
 	work->other.dest_port = l4_port_at(work->port_recycle - 1);
-	held = bpf_map_lookup_elem(&l4_flows, &work->other);
+	held = l4_flow_find(&work->other, &half_open);
 	if (held) {
-		if (!l4_state_over(held->state))
+		if (!l4_port_may_go(held))
 			return -1;
 		l4_key_of_other(&client, held, work->other.protocol);
 		bpf_map_delete_elem(&l4_flows, &client);
+		bpf_map_delete_elem(&l4_half_open, &client);
 		bpf_map_delete_elem(&l4_flows, &work->other);
+		bpf_map_delete_elem(&l4_half_open, &work->other);
 	}
 	if (l4_reserve(work))
 		return -1;

@@ -8,7 +8,9 @@ static __always_inline __u8 l4_state_of_client(const struct l4_flow *flow, __u8 
 	case L4_SYN: // direct return: the answer went another way
 		return (flow->flags & L4_FLOW_SINGLE) && !(tcp_flags & L4_TCP_SYN) ? L4_ESTABLISHED : L4_SYN;
 	case L4_SYN_ACK:
-		return tcp_flags & L4_TCP_ACK ? L4_ESTABLISHED : L4_SYN_ACK;
+		if (!(tcp_flags & L4_TCP_ACK))
+			return L4_SYN_ACK;
+		return tcp_flags & L4_TCP_FIN ? L4_FIN_CLIENT : L4_ESTABLISHED;
 	case L4_ESTABLISHED:
 		return tcp_flags & L4_TCP_FIN ? L4_FIN_CLIENT : L4_ESTABLISHED;
 	case L4_FIN_ENDPOINT:
@@ -58,6 +60,12 @@ static __always_inline void l4_advance_udp(struct l4_flow *flow, __u32 tick)
 	} else if (flow->state == L4_UDP_ANSWERED || ((flow->flags & L4_FLOW_SINGLE) && tick != flow->opened)) {
 		flow->state = L4_UDP_STREAM;
 	}
+}
+
+// A handshake that a client would have finished by now.
+static __always_inline bool l4_state_stalled(const struct l4_flow *flow, __u32 tick)
+{
+	return flow->state <= L4_SYN_ACK && tick - flow->tick >= 2;
 }
 
 static __always_inline bool l4_state_over(__u8 state)

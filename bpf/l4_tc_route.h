@@ -39,7 +39,7 @@ static __always_inline int l4_route_blind(l4_ctx *ctx, const struct l4_packet *p
 // What a GSO packet is cut into is what has to fit.
 static __always_inline __u32 l4_route_length(l4_ctx *ctx, const struct l4_packet *p)
 {
-	__u32 headers = p->transport - ETH_HLEN + sizeof(struct tcphdr);
+	__u32 headers = p->transport - ETH_HLEN + p->header;
 
 	return ctx->gso_size ? headers + ctx->gso_size : p->length;
 }

@@ -231,7 +231,7 @@ LB_SIZE_ASSERT(l4_fragment, 48);
 	X(EVENT_PROMOTED, "flow confirmed by its client")                                                                      \
 	X(EVENT_TABLE_FULL, "flow could not be confirmed: the flow table is full")                                             \
 	X(EVENT_REUSED, "closed flow replaced by a new one of the same addresses")                                             \
-	X(EVENT_PORT_RECYCLED, "port of a closed flow taken before its time")                                                  \
+	X(EVENT_PORT_RECYCLED, "port of a flow that is over or never began taken before its time")                                                  \
 	X(EVENT_PORT_LOCAL, "port left to a socket of this machine")                                                           \
 	X(EVENT_NAT_FALLBACK, "client's own address could not be kept")                                                        \
 	X(EVENT_NOT_READY, "the table's choice was not ready: another was taken")                                              \

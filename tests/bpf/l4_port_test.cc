@@ -66,6 +66,21 @@ TEST_P(L4Port, AFlowThatIsOverGivesItsPortUpBeforeItsTime) {
   for (const uint16_t port : {40000, 40001, 40003}) EXPECT_EQ(Name(rig.Run(way(), FromClient(kAck, port)).verdict), "TO_ENDPOINT");
 }
 
+// A flood of SYNs that took every port: those whose client should have answered long ago give way, fresh ones do not.
+TEST_P(L4Port, AStalledHandshakeGivesItsPortUp) {
+  L4Rig rig(Range(20000, 20003));
+  Serve(rig, L4_NAT);
+  for (uint16_t i = 0; i < 4; ++i) rig.Run(way(), FromClient(kSyn, static_cast<uint16_t>(40000 + i)));
+  EXPECT_EQ(Name(rig.Run(way(), FromClient(kSyn, 50000)).verdict), "NO_PORT");
+  for (auto [key, flow] : rig.HalfOpen()) {
+    flow.tick -= 3;
+    rig.PutHalfOpen(key, flow);
+  }
+  EXPECT_EQ(Name(rig.Run(way(), FromClient(kSyn, 50000)).verdict), "TO_ENDPOINT");
+  EXPECT_EQ(rig.HalfOpen().size(), 8u);
+  EXPECT_EQ(rig.Count(L4_EVENT_PORT_RECYCLED), 1u);
+}
+
 TEST_P(L4Port, APortOfThisMachinesSocketsIsLeftToThem) {
   L4Rig rig(Range(20000, 20000));
   Serve(rig, L4_NAT);

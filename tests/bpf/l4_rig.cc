@@ -235,8 +235,8 @@ L4Rig::Flows L4Rig::Dump(const char* map) const {
 L4Rig::Flows L4Rig::Confirmed() const { return Dump("l4_flows"); }
 L4Rig::Flows L4Rig::HalfOpen() const { return Dump("l4_half_open"); }
 
-void L4Rig::PutFlow(const l4_flow_key& key, const l4_flow& flow) {
-  Must(bpf_map_update_elem(Fd("l4_flows"), &key, &flow, BPF_ANY) == 0, "l4_flows");
+void L4Rig::PutHalfOpen(const l4_flow_key& key, const l4_flow& flow) {
+  Must(bpf_map_update_elem(Fd("l4_half_open"), &key, &flow, BPF_ANY) == 0, "l4_half_open");
 }
 
 void L4Rig::ForgetFlows() {

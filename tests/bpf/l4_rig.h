@@ -71,7 +71,7 @@ class L4Rig {
   using Flows = std::vector<std::pair<l4_flow_key, l4_flow>>;
   Flows Confirmed() const;
   Flows HalfOpen() const;
-  void PutFlow(const l4_flow_key& key, const l4_flow& flow);
+  void PutHalfOpen(const l4_flow_key& key, const l4_flow& flow);
   void ForgetFlows();
 
  private:
