@@ -39,6 +39,7 @@ LoadDriver::LoadDriver(const LoadOptions& options)
       open_loop_(options.rate > 0),
       interval_ns_(open_loop_ ? 1e9 / options.rate : 0),
       pool_(ring_.AddPool(512, 32 << 10)),
+      watch_(options.watch),
       connections_(options.connections + options.idle) {
   // Never touched: the kernel wants an address even where it copies nothing.
   nowhere_ = mmap(nullptr, kSkipMax, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
@@ -319,6 +320,7 @@ void LoadDriver::Advance() {
   if (phase_ == Phase::kPrepare && now_ns_ >= measure_ns_) {
     phase_ = Phase::kMeasure;
     cpu_at_measure_ns_ = CpuNs();
+    if (!options_.watch.empty()) watch_.Begin();
   }
   if (phase_ == Phase::kMeasure && now_ns_ >= end_ns_) EndMeasuring();
   if (phase_ != Phase::kDrain) return;
@@ -342,6 +344,10 @@ void LoadDriver::Start() {
 void LoadDriver::EndMeasuring() {
   phase_ = Phase::kDrain;
   report_.cpu_ns = CpuNs() - cpu_at_measure_ns_;
+  if (!options_.watch.empty()) {
+    watch_.End();
+    report_.watched = watch_.Json();
+  }
   report_.seconds = static_cast<double>(end_ns_ - measure_ns_) / kSecondNs;
 }
 

@@ -11,6 +11,7 @@
 #include "bench/compare/tools/load_report.h"
 #include "bench/compare/tools/response_reader.h"
 #include "bench/compare/tools/ring.h"
+#include "bench/compare/tools/watch.h"
 
 namespace ringway::bench {
 
@@ -81,6 +82,7 @@ class LoadDriver {
   void* nowhere_ = nullptr;
   HeadCache heads_;
   LoadReport report_;
+  Watch watch_;
   std::vector<Connection> connections_;
   std::vector<uint32_t> free_;  // connections a due request may take, the one used last first
   std::deque<std::pair<uint64_t, uint32_t>> reopen_;  // when, and which; by time

@@ -85,6 +85,8 @@ LoadOptions ParseLoadOptions(int argc, char** argv) {
   app.add_flag("--tcp", options.tcp, "plain messages: each of --request bytes is answered by --response bytes");
   app.add_option("--request", options.request_bytes, "with --tcp")->check(CLI::Range(1, 1 << 30))->capture_default_str();
   app.add_option("--response", options.response_bytes, "with --tcp")->check(CLI::Range(1, 1 << 30))->capture_default_str();
+  app.add_option("--watch", options.watch, "processes, with commas: what they and the machine spent while it was measured is told too")
+      ->delimiter(',')->multi_option_policy(CLI::MultiOptionPolicy::TakeAll)->check(CLI::PositiveNumber);
   app.add_flag("--json", json, "the output is JSON in any case");
   try {
     app.parse(argc, argv);

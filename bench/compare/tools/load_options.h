@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "bench/compare/tools/sockets.h"
 
@@ -21,6 +22,7 @@ struct LoadOptions {
   uint32_t idle = 0;           // further connections that did one request and stay
   uint32_t sources = 64;       // addresses 127.0.1.x that connections come from, with --new-connections to 127.0.0.0/8
   bool tcp = false;
+  std::vector<int> watch;        // processes whose CPU time is told
   uint32_t request_bytes = 64;   // --tcp
   uint32_t response_bytes = 64;  // --tcp
   std::string request;           // all bytes of one

@@ -57,6 +57,7 @@ std::string LoadReport::Json() const {
   out += ", \"latency_us\": " + Percentiles(latency);
   if (late.count() > 0) out += ", \"late_us\": " + Percentiles(late);
   out += ", \"connections_opened\": " + std::to_string(connections_opened) + ", \"cpu_us\": " + std::to_string(cpu_ns / 1000);
+  if (!watched.empty()) out += ", " + watched;
   return out + "}";
 }
 

@@ -34,6 +34,7 @@ struct LoadReport {
   double seconds = 0;
   uint64_t cpu_ns = 0;      // of this process while it was measured
   uint64_t connections_opened = 0;
+  std::string watched;      // --watch: further members of the JSON
 
   uint64_t failed() const;
   std::string Json() const;

@@ -1,0 +1,7 @@
+"""The balancers that are compared; each file holds one, with the config it gets."""
+from contenders.haproxy import HAProxy
+from contenders.nginx import Nginx
+from contenders.null_proxy import NullProxy
+from contenders.ringway import Ringway
+
+ALL = {c.name: c for c in (NullProxy, Ringway, HAProxy, Nginx)}

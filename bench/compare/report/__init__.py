@@ -1,0 +1,1 @@
+"""What a run tells: the table of the terminal, and the HTML page."""
