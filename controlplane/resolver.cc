@@ -16,7 +16,7 @@ constexpr int kShare = 4;  // of this thread's time at most one in so many goes 
 
 // Is everything the same that only a whole snapshot can carry?
 bool SameSettings(const Config& a, const Config& b) {
-  if (a.listeners != b.listeners || a.stats != b.stats || a.packet != b.packet || a.access_log != b.access_log || a.sessions_max != b.sessions_max ||
+  if (a.listeners != b.listeners || a.stats != b.stats || a.packet != b.packet || a.access_log != b.access_log || a.connect != b.connect || a.steering != b.steering || a.sessions_max != b.sessions_max ||
       a.shutdown_timeout_ms != b.shutdown_timeout_ms || a.handover_timeout_ms != b.handover_timeout_ms) {
     return false;
   }
@@ -105,6 +105,8 @@ void Resolver::ConfigureWhole() {
   next.stats = config_.stats;
   next.packet = config_.packet;
   next.access_log = config_.access_log;
+  next.connect = config_.connect;
+  next.steering = config_.steering;
   next.sessions_max = config_.sessions_max;
   next.shutdown_timeout_ms = config_.shutdown_timeout_ms;
   next.handover_timeout_ms = config_.handover_timeout_ms;

@@ -35,6 +35,7 @@ const char* BalanceName(api::Balance balance) {
     case api::Balance::kRoundRobin: return "round_robin";
     case api::Balance::kLeastRequests: return "least_requests";
     case api::Balance::kRandomOfTwo: return "random_of_two";
+    case api::Balance::kLeastLatency: return "least_latency";
   }
   return "";
 }

@@ -31,6 +31,7 @@ void Choose(benchmark::State& state, Balance balance) {
 BENCHMARK_CAPTURE(Choose, round_robin, Balance::kRoundRobin)->RangeMultiplier(10)->Range(1, 10000);
 BENCHMARK_CAPTURE(Choose, least_requests, Balance::kLeastRequests)->RangeMultiplier(10)->Range(1, 10000);
 BENCHMARK_CAPTURE(Choose, random_of_two, Balance::kRandomOfTwo)->RangeMultiplier(10)->Range(1, 10000);
+BENCHMARK_CAPTURE(Choose, least_latency, Balance::kLeastLatency)->RangeMultiplier(10)->Range(1, 10000);
 
 void AdoptOneChangedService(benchmark::State& state) {
   Balancer balancer(1);

@@ -36,6 +36,7 @@ class MemoryIo {
   uint64_t NowUs() const { return now_us_; }
   int OpenSocket(const dp::IpAddress& address);
   bool PeerOf(int fd, dp::IpAddress& out);
+  bool SamplePath(int, dp::PathSample&) { return false; }
   void Accept(int fd, dp::Tag tag);
   void Connect(int fd, const dp::IpAddress& address, dp::Tag tag);
   void RecvSelect(int fd, dp::Tag tag);

@@ -16,7 +16,7 @@ enum class Protocol : uint8_t { kHttp, kTcp, kUdp };
 enum class Delivery : uint8_t { kProxy, kPacket, kConnect };
 // What a listener of another delivery does on a kernel that cannot: the proxy takes it (never for UDP), or nobody.
 enum class Fallback : uint8_t { kProxy, kRefuse };
-enum class Balance : uint8_t { kRoundRobin, kLeastRequests, kRandomOfTwo };
+enum class Balance : uint8_t { kRoundRobin, kLeastRequests, kRandomOfTwo, kLeastLatency };
 
 // kReady may get requests. kDraining gets no new ones, what is in flight ends in peace. kDown is known and shown, and gets none.
 enum class EndpointState : uint8_t { kReady, kDraining, kDown };
@@ -165,6 +165,17 @@ struct AccessLog {
   bool operator==(const AccessLog&) const = default;
 };
 
+// Connect delivery, for all listeners that have it.
+struct Connect {
+  std::vector<std::string> cgroups;  // whose sockets are led to endpoints; none: the root of the cgroup v2 hierarchy
+  OnStop on_stop = OnStop::kDetach;
+  std::string pin_dir = "/sys/fs/bpf/ringway";
+  bool operator==(const Connect&) const = default;
+};
+
+// Which worker takes a new connection: the kernel's hash of its addresses decides, or who has the fewest sessions.
+enum class Steering : uint8_t { kHash, kLeastSessions };
+
 struct Stats {
   std::string bind = "0.0.0.0:9000";
   std::string user = "admin";
@@ -181,6 +192,8 @@ struct Snapshot {
   Stats stats;
   Packet packet;
   AccessLog access_log;
+  Connect connect;
+  Steering steering = Steering::kHash;
   uint32_t sessions_max = 0;            // per dataplane; 0: from the limit of open files
   uint32_t shutdown_timeout_ms = 30000;  // SIGTERM: time for requests in flight to end
   uint32_t handover_timeout_ms = 600000;  // after an upgrade: time for the old dataplane's sessions to end

@@ -24,8 +24,8 @@ auto AllButEndpoints(const Service& s) {
 }
 
 auto AllButServices(const Snapshot& s) {
-  const auto& [epoch, version, listeners, services, stats, packet, access_log, sessions_max, shutdown_timeout_ms, handover_timeout_ms] = s;
-  return std::tie(listeners, stats, packet, access_log, sessions_max, shutdown_timeout_ms, handover_timeout_ms);
+  const auto& [epoch, version, listeners, services, stats, packet, access_log, connect, steering, sessions_max, shutdown_timeout_ms, handover_timeout_ms] = s;
+  return std::tie(listeners, stats, packet, access_log, connect, steering, sessions_max, shutdown_timeout_ms, handover_timeout_ms);
 }
 
 bool SameButEndpoints(const Service& a, const Service& b) { return AllButEndpoints(a) == AllButEndpoints(b); }

@@ -120,6 +120,11 @@ void Fields(auto& visit, Is<Packet> auto& s) {
   visit("timeouts", s.timeouts);
   visit("pin_dir", s.pin_dir);
 }
+void Fields(auto& visit, Is<Connect> auto& s) {
+  visit("cgroups", s.cgroups);
+  visit("on_stop", s.on_stop);
+  visit("pin_dir", s.pin_dir);
+}
 void Fields(auto& visit, Is<Stats> auto& s) {
   visit("bind", s.bind);
   visit("user", s.user);
@@ -133,6 +138,8 @@ void Fields(auto& visit, Is<Snapshot> auto& s) {
   visit("stats", s.stats);
   visit("packet", s.packet);
   visit("access_log", s.access_log);
+  visit("connect", s.connect);
+  visit("steering", s.steering);
   visit("sessions_max", s.sessions_max);
   visit("shutdown_timeout_ms", s.shutdown_timeout_ms);
   visit("handover_timeout_ms", s.handover_timeout_ms);
@@ -220,8 +227,12 @@ struct EnumNames<OnStop> {
   static constexpr std::string_view kNames[] = {"detach", "keep"};
 };
 template <>
+struct EnumNames<Steering> {
+  static constexpr std::string_view kNames[] = {"hash", "least_sessions"};
+};
+template <>
 struct EnumNames<Balance> {
-  static constexpr std::string_view kNames[] = {"round_robin", "least_requests", "random_of_two"};
+  static constexpr std::string_view kNames[] = {"round_robin", "least_requests", "random_of_two", "least_latency"};
 };
 template <>
 struct EnumNames<AccessFormat> {

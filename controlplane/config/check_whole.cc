@@ -43,14 +43,28 @@ void CheckListenerNames(Diagnostics& diagnostics, const Config& config) {
   }
 }
 
-bool HasPacketListener(const Config& config) {
+bool HasListenerOf(const Config& config, api::Delivery delivery) {
   return std::any_of(config.listeners.begin(), config.listeners.end(),
-                     [](const api::Listener& listener) { return listener.delivery == api::Delivery::kPacket; });
+                     [delivery](const api::Listener& listener) { return listener.delivery == delivery; });
+}
+
+// A connect(2) has an address and no host or path to choose a service by.
+void CheckConnect(Diagnostics& diagnostics, const Config& config) {
+  if (diagnostics.Given("connect") && !HasListenerOf(config, api::Delivery::kConnect)) {
+    diagnostics.WarningAtKey("connect", "no listener has \"delivery\": \"connect\"");
+  }
+  for (size_t i = 0; i < config.listeners.size(); ++i) {
+    const api::Listener& listener = config.listeners[i];
+    if (listener.delivery != api::Delivery::kConnect) continue;
+    const bool one = listener.routes.size() == 1 && listener.routes[0].host.empty() && listener.routes[0].path.empty();
+    if (one || listener.routes.empty()) continue;
+    diagnostics.Error(JoinPath("listeners", i) + ".delivery", "connect delivery cannot choose by host or path; wanted one \"service\"");
+  }
 }
 
 // Endpoints of packet delivery are never connected to by Ringway: only a check tells that one has died.
 void CheckPacket(Diagnostics& diagnostics, const Config& config) {
-  if (diagnostics.Given("packet") && !HasPacketListener(config)) {
+  if (diagnostics.Given("packet") && !HasListenerOf(config, api::Delivery::kPacket)) {
     diagnostics.WarningAtKey("packet", "no listener has \"delivery\": \"packet\"");
   }
   for (size_t i = 0; i < config.listeners.size(); ++i) {
@@ -91,6 +105,7 @@ void CheckWhole(Diagnostics& diagnostics, Config& config) {
   CheckPacket(diagnostics, config);
   const bool logs = std::any_of(config.listeners.begin(), config.listeners.end(), [](const api::Listener& l) { return l.access_log; });
   if (diagnostics.Given("access_log") && !logs) diagnostics.WarningAtKey("access_log", "no listener has \"access_log\": true: nothing is logged");
+  CheckConnect(diagnostics, config);
   for (const auto& [name, service] : config.services) {
     if (!IsRoutedTo(config, name)) diagnostics.WarningAtKey(JoinPath("services", name), "no listener routes to this service");
   }

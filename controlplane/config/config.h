@@ -96,6 +96,8 @@ struct Config {
   api::Stats stats;
   api::Packet packet;
   api::AccessLog access_log;
+  api::Connect connect;
+  api::Steering steering = api::Steering::kHash;
   uint32_t sessions_max = 0;
   uint32_t shutdown_timeout_ms = 30000;
   uint32_t handover_timeout_ms = 600000;

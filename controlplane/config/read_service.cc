@@ -130,7 +130,8 @@ ServiceConfig ReadService(std::string_view name, const boost::json::value& value
   reader.Choice<api::Balance>("balance",
                               {{"round_robin", api::Balance::kRoundRobin},
                                {"least_requests", api::Balance::kLeastRequests},
-                               {"random_of_two", api::Balance::kRandomOfTwo}},
+                               {"random_of_two", api::Balance::kRandomOfTwo},
+                               {"least_latency", api::Balance::kLeastLatency}},
                               service.settings.balance);
   if (const auto* timeouts = reader.Find("timeouts")) ReadTimeouts(*timeouts, reader.PathOf("timeouts"), diagnostics, service.settings.timeouts);
   reader.Integer("retries_max", 0, 16, service.settings.retries_max);

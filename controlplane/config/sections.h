@@ -21,6 +21,8 @@ void ReadResilience(ObjectReader& reader, ServiceConfig& service);
 // "packet": how packets are delivered, for all listeners with that delivery.
 void ReadPacket(const boost::json::value& value, const std::string& path, Diagnostics& diagnostics, api::Packet& out);
 void ReadAccessLog(const boost::json::value& value, const std::string& path, Diagnostics& diagnostics, api::AccessLog& out);
+// "connect": who is led to endpoints in connect(2), for all listeners with that delivery.
+void ReadConnect(const boost::json::value& value, const std::string& path, Diagnostics& diagnostics, api::Connect& out);
 void ReadStats(const boost::json::value& value, const std::string& path, Diagnostics& diagnostics, api::Stats& out);
 
 // What only the whole file can tell: names given twice, ports that clash. Also gives each service that is routed to but not

@@ -23,7 +23,7 @@ inline constexpr uint32_t kServicesMax = 1024;
 inline constexpr uint32_t kListenersMax = 64;
 inline constexpr uint32_t kNoHandle = ~0u;
 
-enum class Balance : uint8_t { kRoundRobin, kLeastRequests, kRandomOfTwo };
+enum class Balance : uint8_t { kRoundRobin, kLeastRequests, kRandomOfTwo, kLeastLatency };
 enum class Protocol : uint8_t { kHttp, kTcp };
 
 struct EndpointEntry {

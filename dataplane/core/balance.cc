@@ -73,6 +73,7 @@ void Balancer::Join(ServiceHandle handle, const ServiceEntry& entry, bool others
     if (endpoint.service != kLeaving) {
       health = {};
       endpoint.streak.Clear();
+      endpoint.latency_us = endpoint.rtt_us = 0;
       if (others_stay && entry.slow_start_ms > 0) health.Ramp(now_us, entry.slow_start_ms);
       endpoint.out_until_us = health.OutUntilUs();
     }
@@ -124,7 +125,9 @@ const EndpointEntry* Balancer::Pick(ServiceState& state, Search& search) {
     case Balance::kLeastRequests:
       return PickLeast(state, search);
     case Balance::kRandomOfTwo:
-      return PickRandomOfTwo(state, search);
+      return PickOfTwo(state, search, [](const EndpointState& endpoint) { return uint64_t{endpoint.in_flight}; });
+    case Balance::kLeastLatency:
+      return PickOfTwo(state, search, [&](const EndpointState& endpoint) { return LatencyLoad(endpoint, search.now_us); });
     case Balance::kRoundRobin:
       break;
   }
@@ -162,16 +165,38 @@ const EndpointEntry* Balancer::PickRoundRobin(ServiceState& state, Search& searc
   return nullptr;
 }
 
-const EndpointEntry* Balancer::PickRandomOfTwo(ServiceState& state, Search& search) {
+template <class Load>
+const EndpointEntry* Balancer::PickOfTwo(ServiceState& state, Search& search, Load&& load) {
   const uint32_t steps = Steps(*state.entry);
   const EndpointEntry& a = At(*state.entry, Random(steps));
   const EndpointEntry& b = At(*state.entry, Random(steps));
   const bool a_out = Excluded(a.handle, search), b_out = Excluded(b.handle, search);
   if (a_out && b_out) return PickRoundRobin(state, search);
   if (a_out || b_out) return a_out ? &b : &a;
-  const uint64_t load_a = uint64_t{endpoints_[a.handle].in_flight} * b.weight;
-  const uint64_t load_b = uint64_t{endpoints_[b.handle].in_flight} * a.weight;
-  return load_b < load_a ? &b : &a;
+  return load(endpoints_[b.handle]) * a.weight < load(endpoints_[a.handle]) * b.weight ? &b : &a;
+}
+
+// What the next request is likely to wait. Below 2^48: times a weight it fits. One of which nothing is known is tried by one
+// request; until that is answered it comes last.
+uint64_t Balancer::LatencyLoad(const EndpointState& endpoint, uint64_t now_us) const {
+  const uint64_t since_us = now_us - endpoint.latency_at_us;
+  uint64_t latency_us = endpoint.latency_us;
+  // Nobody asks a slow one again before this has faded. Close to its last answer it hardly has, and the division is saved.
+  if (since_us > kLatencyFadesUs / 16) latency_us = latency_us * kLatencyFadesUs / (kLatencyFadesUs + since_us);
+  latency_us = std::max<uint64_t>(latency_us, endpoint.rtt_us);
+  if (latency_us == 0) return endpoint.in_flight == 0 ? 0 : kLatencyMaxUs * (uint64_t{endpoint.in_flight} + 1);
+  return latency_us * (uint64_t{endpoint.in_flight} + 1);
+}
+
+void Balancer::NoteLatency(EndpointHandle handle, uint64_t us, uint64_t now_us) {
+  EndpointState& endpoint = endpoints_[handle];
+  us = std::min(us, kLatencyMaxUs);
+  if (us < endpoint.latency_us) {
+    const uint64_t since_us = std::min(now_us - endpoint.latency_at_us, 60 * kLatencyFadesUs);
+    us = (endpoint.latency_us * kLatencyFadesUs + us * since_us) / (kLatencyFadesUs + since_us);
+  }
+  endpoint.latency_us = static_cast<uint32_t>(us);
+  endpoint.latency_at_us = now_us;
 }
 
 const EndpointEntry* Balancer::PickLeast(ServiceState& state, Search& search) {

@@ -21,6 +21,11 @@ struct EndpointState {
   // that a choice looks at; the rest is in Health.
   uint64_t out_until_us = 0;
   uint32_t in_flight = 0;
+  // Least latency: a peak EWMA of what answers took, as it was at latency_at_us, and the kernel's round trip. 0: not known.
+  uint32_t latency_us = 0;
+  uint32_t rtt_us = 0;
+  uint64_t latency_at_us = 0;
+  uint64_t sample_at_us = 0;  // when its path may be sampled again
   Streak streak;
   // Pooled idle upstreams, most recently used first (slots of the worker's upstreams).
   uint32_t idle_head = kNoHandle;
@@ -68,6 +73,9 @@ class Balancer {
   void Acquire(EndpointHandle handle);
   void Release(EndpointHandle handle);
 
+  // Least latency: an answer, a connection or a time-out took so long. A longer one counts at once, shorter ones little by little.
+  void NoteLatency(EndpointHandle handle, uint64_t us, uint64_t now_us);
+
   // An attempt that began at `attempt_us` failed, or was answered 5xx by a service that counts these. Attempts from before
   // the endpoint's last return say nothing new.
   FailureVerdict NoteFailure(EndpointHandle handle, EjectionReason reason, uint64_t attempt_us, uint64_t now_us);
@@ -77,6 +85,8 @@ class Balancer {
   static constexpr uint32_t kAside = kBuckets;  // those that are out: no choice walks over them
   static constexpr uint64_t kReviewUs = 100000;
   static constexpr uint32_t kRefusalsMax = 8;
+  static constexpr uint64_t kLatencyFadesUs = 3000000;
+  static constexpr uint64_t kLatencyMaxUs = 1u << 30;
   // Endpoints of one service by load, each bucket a FIFO so that equals take turns.
   struct LeastQueues {
     std::array<EndpointHandle, kBuckets + 1> heads;
@@ -123,7 +133,9 @@ class Balancer {
   const EndpointEntry* Pick(ServiceState& state, Search& search);
   const EndpointEntry* PickRamping(ServiceState& state, Search search);
   const EndpointEntry* PickRoundRobin(ServiceState& state, Search& search);
-  const EndpointEntry* PickRandomOfTwo(ServiceState& state, Search& search);
+  template <class Load>
+  const EndpointEntry* PickOfTwo(ServiceState& state, Search& search, Load&& load);
+  uint64_t LatencyLoad(const EndpointState& endpoint, uint64_t now_us) const;
   const EndpointEntry* PickLeast(ServiceState& state, Search& search);
   bool EjectionDue(EndpointHandle handle, const ServiceEntry& service, EjectionReason reason, uint64_t now_us);
   bool MayEject(const ServiceEntry& service, uint64_t now_us) const;

@@ -59,6 +59,9 @@ struct EndpointCounters {
   std::array<Counter, 6> responses_total;  // by class: [1] 1xx .. [5] 5xx; [0] unused
   Counter response_time_us_total;   // request chosen -> first response byte
   Counter response_time_us_ewma;    // of the same, weight 1/8
+  Counter rtt_us_ewma;                 // the kernel's smoothed round trip to it, sampled; weight 1/8
+  Counter segments_sampled_total;      // TCP segments sent on connections that were sampled
+  Counter retransmits_sampled_total;   // of these, sent again
   Counter ejected_until_us;         // gauge, of Io::NowUs(): gets no requests before; 0: never ejected
   Counter ejections_total;
   Counter ejection_reason;          // EjectionReason of the last one

@@ -52,19 +52,29 @@ struct Completion {
   bool more = false;            // accept: still armed
 };
 
+// What the kernel knows of a connection's path (tcp(7), TCP_INFO): totals of the connection, and its smoothed round trip.
+struct PathSample {
+  uint32_t rtt_us = 0;  // 0: not known
+  uint32_t segments_sent = 0;
+  uint32_t retransmits = 0;
+};
+
 struct IgnoreCompletion {
   void operator()(const Completion&) const {}
 };
 
 template <class T>
 concept Io = requires(T io, const T const_io, int fd, Tag tag, const IpAddress& address, IpAddress& out, char* data,
-                      uint32_t size, const Slice* slices, Group group, uint16_t id, bool flag, IgnoreCompletion handler) {
+                      uint32_t size, const Slice* slices, Group group, uint16_t id, bool flag, PathSample& path, IgnoreCompletion handler) {
   // Monotonic, sampled once a turn.
   { const_io.NowUs() } -> std::convertible_to<uint64_t>;
   // A stream socket towards `address`, without delay (TCP_NODELAY): descriptor or negative errno.
   { io.OpenSocket(address) } -> std::same_as<int>;
   // The peer of an accepted socket; false when it has gone already.
   { io.PeerOf(fd, out) } -> std::same_as<bool>;
+
+  // Asks the kernel about a connection, at once; half a microsecond. False when it cannot tell.
+  { io.SamplePath(fd, path) } -> std::same_as<bool>;
 
   { io.Accept(fd, tag) };            // multishot; each result is a connected socket
   { io.Connect(fd, address, tag) };

@@ -90,6 +90,8 @@ struct Upstream : Socket {
   uint32_t exchange = kNoSlot;
   uint32_t idle_previous = kNoSlot;
   uint32_t idle_next = kNoSlot;
+  uint32_t segments_seen = 0;  // of the last sample of its path
+  uint32_t retransmits_seen = 0;
 };
 
 // How the end of a body is known (RFC 9112 section 6.3).

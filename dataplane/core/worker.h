@@ -168,6 +168,7 @@ class Worker {
   bool MayRetry(const Exchange& e) const;
   void ReleaseRequest(Exchange& e);
   void PoolUpstream(Upstream& u);
+  void SamplePath(Upstream& u);
   void UnlinkIdle(Upstream& u);
   void CloseIdle(EndpointHandle endpoint);
   void EvictIdle();
@@ -270,6 +271,9 @@ class Worker {
   }
   void NoteBulk(Flow& flow, uint32_t size) const { flow.bulk = size >= io_.BufferSize(Group::kSmall); }
   static void Advance(Flow& flow, size_t sent);
+  void TellSessions() {
+    shared_.sessions.load(std::memory_order_acquire)->store(uint64_t{sessions_taken_} << 32 | sessions_.in_use(), std::memory_order_relaxed);
+  }
   void CountLimit(Limit limit) { counters_.worker.limits_total[static_cast<size_t>(limit)].Add(); }
   void CountTimeout(Timeout timeout) { counters_.worker.timeouts_total[static_cast<size_t>(timeout)].Add(); }
   void TakeBuffer(const BufferRef& got) {
@@ -283,6 +287,7 @@ class Worker {
   static constexpr uint32_t kLingerBytesMax = 256 << 10;
   static constexpr uint32_t kReplyTimeoutMs = 10000;
   static constexpr uint32_t kAcceptPauseUs = 100000;   // after an accept error
+  static constexpr uint64_t kSampleEveryUs = 100000;  // an endpoint's path; asking costs 0.6 us
   static constexpr uint32_t kRefusedAtOnceUs = 250000;  // a later one has cost its client time (no route: seconds)
   static constexpr uint32_t kBuffersReserve = 64;      // fewer free ones: requests are not kept for a retry
   static constexpr uint32_t kBuffersReserveWaiting = 128;  // fewer free ones: no further request waits
@@ -304,6 +309,7 @@ class Worker {
   const ServiceEntry defaults_;
 
   Slab<Session> sessions_;
+  uint32_t sessions_taken_ = 0;
   Slab<Exchange> exchanges_;
   Slab<Upstream> upstreams_;
   TimerWheel wheel_;

@@ -132,6 +132,8 @@ void Worker<IoType>::OpenSession(ListenerHandle handle, int fd) {
   CountersOf(s).sessions_open.Add();
   CountersOf(s).sessions_total.Add();
   counters_.worker.sessions_open.Add();
+  ++sessions_taken_;
+  TellSessions();
   if (sessions_.in_use() == sessions_.capacity()) PauseAccepting(Limit::kSessions);
   if (s.tcp) return OpenStream(s);
   SetDeadline(s, listener.head_timeout_ms);

@@ -204,12 +204,14 @@ void Worker<IoType>::TryFreeSession(Session& s) {
   CountersOf(s).sessions_open.Sub();
   counters_.worker.sessions_open.Sub();
   sessions_.Free(SlotOf(s));
+  TellSessions();
 }
 
 template <Io IoType>
 void Worker<IoType>::CloseUpstream(Upstream& u) {
   if (u.state == UpstreamState::kClosing) return;
   if (u.state == UpstreamState::kIdle) UnlinkIdle(u);
+  if (u.state == UpstreamState::kBound && io_.NowUs() >= balancer_.Endpoint(u.endpoint).sample_at_us) SamplePath(u);
   u.state = UpstreamState::kClosing;
   wheel_.Clear(TimerOf(u));
   const uint32_t slot = SlotOf(u);

@@ -90,6 +90,7 @@ void Worker<IoType>::OnUpstreamBytes(Exchange& e, BufferRef got, uint32_t size) 
     e.response_us = Span32(us);
     endpoint.response_time_us_total.Add(us);
     endpoint.response_time_us_ewma.Set(endpoint.response_time_us_ewma.Get() * 7 / 8 + us / 8);
+    if (Settings(e).balance == Balance::kLeastLatency) balancer_.NoteLatency(e.endpoint, us, io_.NowUs());
     if (!upstreams_[e.upstream].sending) ReleaseRequest(e);
   }
   if (got.held()) {

@@ -27,6 +27,10 @@ struct WorkerShared {
   std::atomic<bool> leave{false};
   // Set by the worker when Run() is about to return.
   std::atomic<bool> stopped{false};
+  // Its sessions: taken since the start in the upper half, open in the lower. Steering has it write them where the kernel's
+  // program reads (bpf/lb_abi.h, steer_worker); `sessions_own` until then.
+  std::atomic<uint64_t> sessions_own{0};
+  std::atomic<std::atomic<uint64_t>*> sessions{&sessions_own};
   CounterTable counters;
 };
 

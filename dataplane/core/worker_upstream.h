@@ -156,7 +156,10 @@ void Worker<IoType>::OnConnected(uint32_t slot, const Completion& c) {
   }
   u.state = UpstreamState::kBound;
   e.connect_us = Span32(io_.NowUs() - e.attempt_us);
-  if (SessionOf(e).tcp) return BeginTunnel(e);
+  if (SessionOf(e).tcp) {
+    balancer_.NoteLatency(e.endpoint, e.connect_us, io_.NowUs());
+    return BeginTunnel(e);
+  }
   ArmUpstreamRecv(u);
   SendRequest(e);
 }
@@ -318,6 +321,7 @@ void Worker<IoType>::CountFailure(Exchange& e, Failure failure) {
       return CountLimit(Limit::kFiles);
     case Failure::kTimeout:
       endpoint.response_timeouts_total.Add();
+      balancer_.NoteLatency(e.endpoint, io_.NowUs() - e.attempt_us, io_.NowUs());
       EndAs(e, End::kResponseTimeout);
       return NoteFailure(e, EjectionReason::kTimeout);
     case Failure::kEarly:
@@ -372,6 +376,7 @@ void Worker<IoType>::GiveUp(Exchange& e, Next next) {
 template <Io IoType>
 void Worker<IoType>::PoolUpstream(Upstream& u) {
   EndpointState& endpoint = balancer_.Endpoint(u.endpoint);
+  if (io_.NowUs() >= endpoint.sample_at_us) SamplePath(u);
   const ServiceEntry* service = balancer_.Service(u.service);
   if (stopping_ || service == nullptr || endpoint.service != u.service || endpoint.idle_count >= service->upstreams_idle_max) {
     return CloseUpstream(u);
@@ -389,6 +394,24 @@ void Worker<IoType>::PoolUpstream(Upstream& u) {
   counters_.endpoints[u.endpoint].upstreams_idle.Add();
   wheel_.Set(TimerOf(u), io_.NowUs() + uint64_t{service->upstream_idle_timeout_ms} * 1000);
   ArmUpstreamRecv(u);
+}
+
+// What the kernel knows of the way to an endpoint: asked of one connection now and then, when it has just been used.
+template <Io IoType>
+void Worker<IoType>::SamplePath(Upstream& u) {
+  EndpointState& endpoint = balancer_.Endpoint(u.endpoint);
+  EndpointCounters& counters = counters_.endpoints[u.endpoint];
+  endpoint.sample_at_us = io_.NowUs() + kSampleEveryUs;
+  PathSample path;
+  if (!io_.SamplePath(u.fd, path)) return;
+  counters.segments_sampled_total.Add(path.segments_sent - u.segments_seen);
+  counters.retransmits_sampled_total.Add(path.retransmits - u.retransmits_seen);
+  u.segments_seen = path.segments_sent;
+  u.retransmits_seen = path.retransmits;
+  if (path.rtt_us == 0) return;
+  const uint64_t before = counters.rtt_us_ewma.Get();
+  counters.rtt_us_ewma.Set(before == 0 ? path.rtt_us : (before * 7 + path.rtt_us + 7) / 8);
+  endpoint.rtt_us = static_cast<uint32_t>(counters.rtt_us_ewma.Get());
 }
 
 template <Io IoType>

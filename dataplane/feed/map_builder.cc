@@ -124,9 +124,10 @@ void MapBuilder::PreparePacket(const api::Snapshot& snapshot) {
   if (wanted && !kernel_delivers_) kernel_delivers_ = prepare_packet_ && prepare_packet_(snapshot).ok();
 }
 
-// Connect delivery is of clients of this host: all others come to the workers.
+// Connect delivery is of clients of this host: all others come to the workers, or nowhere.
 bool MapBuilder::ByWorkers(const api::Listener& listener) const {
   if (listener.protocol == api::Protocol::kUdp) return false;
+  if (listener.delivery == api::Delivery::kConnect) return listener.fallback == api::Fallback::kProxy;
   if (listener.delivery != api::Delivery::kPacket) return true;
   return !kernel_delivers_.value_or(false) && listener.fallback == api::Fallback::kProxy;
 }
@@ -135,7 +136,7 @@ std::string MapBuilder::Identity(const api::Listener& listener) const { return L
 
 // A worker without a socket is only idle. UDP has no bound socket that takes nothing: its port is not reserved.
 absl::StatusOr<std::vector<UniqueFd>> MapBuilder::NoSockets(const api::Listener& listener, const std::string& identity) {
-  if (listener.protocol != api::Protocol::kUdp && kernel_delivers_.value_or(false)) {
+  if (listener.delivery == api::Delivery::kPacket && listener.protocol != api::Protocol::kUdp && kernel_delivers_.value_or(false)) {
     absl::StatusOr<UniqueFd> port = ReservePort(*ParseBind(listener.bind));
     if (!port.ok()) return port.status();
     reserved_[identity] = *std::move(port);

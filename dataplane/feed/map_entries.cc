@@ -15,6 +15,7 @@ Balance Converted(api::Balance balance) {
     case api::Balance::kRoundRobin: return Balance::kRoundRobin;
     case api::Balance::kLeastRequests: return Balance::kLeastRequests;
     case api::Balance::kRandomOfTwo: return Balance::kRandomOfTwo;
+    case api::Balance::kLeastLatency: return Balance::kLeastLatency;
   }
   return Balance::kRoundRobin;
 }

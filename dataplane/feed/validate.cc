@@ -97,7 +97,18 @@ absl::Status CheckDelivery(const std::string& path, const api::Listener& listene
   if (listener.protocol == api::Protocol::kHttp && listener.delivery == api::Delivery::kPacket) {
     return Fault(path + ".delivery", "packets are delivered as tcp or udp, not http");
   }
+  if (listener.delivery == api::Delivery::kConnect &&
+      (listener.routes.size() != 1 || !listener.routes[0].host.empty() || !listener.routes[0].path.empty())) {
+    return Fault(path + ".routes", "wanted exactly one route without host and path for connect delivery");
+  }
   return absl::OkStatus();
+}
+
+absl::Status CheckConnect(const api::Connect& connect) {
+  for (const std::string& cgroup : connect.cgroups) {
+    if (!cgroup.starts_with("/")) return Fault("connect.cgroups", "wanted absolute paths");
+  }
+  return connect.pin_dir.starts_with("/") ? absl::OkStatus() : Fault("connect.pin_dir", "wanted an absolute path");
 }
 
 absl::Status CheckPacket(const api::Packet& packet) {
@@ -152,6 +163,7 @@ absl::Status Validate(const api::Snapshot& snapshot, const std::vector<ServiceCh
   }
   if (absl::Status s = CheckRange("endpoints: number", endpoints, 0, kEndpointsMax); !s.ok()) return s;
   if (absl::Status s = CheckPacket(snapshot.packet); !s.ok()) return s;
+  if (absl::Status s = CheckConnect(snapshot.connect); !s.ok()) return s;
   std::set<std::string_view> names;
   std::set<std::pair<bool, std::string_view>> binds;  // UDP has ports of its own
   for (const api::Listener& listener : snapshot.listeners) {

@@ -55,8 +55,6 @@ constexpr Hook kHooks[] = {
 
 constexpr char kLinkPrefix[] = "link-";
 
-std::string FolderIn(const std::string& pin_folder) { return pin_folder + "/connect"; }
-
 // A map of another ABI is another map: both are there until the links lead to the new one.
 std::string MapPin(const bpf_map* map) { return absl::StrCat("v", CONNECT_ABI, "-", bpf_map__name(map)); }
 
@@ -78,10 +76,10 @@ void CopyAddress(const IpAddress& address, __u32 (&ip)[4]) {
   std::memcpy(ip, bytes, sizeof(bytes));
 }
 
-connect_key KeyOf(const ConnectService& service) {
+connect_key KeyOf(const ConnectService& service, const IpAddress& address) {
   connect_key key{};
-  CopyAddress(service.address, key.ip);
-  key.port = htons(service.address.port);
+  CopyAddress(address, key.ip);
+  key.port = htons(address.port);
   key.protocol = service.udp ? IPPROTO_UDP : IPPROTO_TCP;
   return key;
 }
@@ -101,8 +99,8 @@ bool IsLoopback(const IpAddress& address) {
 }
 
 // A loopback address means another thing in each network namespace.
-bool OnlyHere(const ConnectService& service) {
-  return IsLoopback(service.address) ||
+bool OnlyHere(const ConnectService& service, const IpAddress& address) {
+  return IsLoopback(address) ||
          std::any_of(service.ready.begin(), service.ready.end(), [](const ConnectTarget& t) { return IsLoopback(t.address); });
 }
 
@@ -149,7 +147,7 @@ ConnectDelivery::ConnectDelivery(std::unique_ptr<Programs> programs, PinDirector
 ConnectDelivery::~ConnectDelivery() = default;
 
 absl::StatusOr<std::unique_ptr<ConnectDelivery>> ConnectDelivery::Start(const std::string& pin_folder, const std::string& log_folder) {
-  absl::StatusOr<PinDirectory> pins = PinDirectory::Open(FolderIn(pin_folder));
+  absl::StatusOr<PinDirectory> pins = PinDirectory::Open(pin_folder);
   if (!pins.ok()) return pins.status();
   absl::StatusOr<BpfObject<connect_bpf>> object = BpfObject<connect_bpf>::Open("connect", log_folder);
   if (!object.ok()) return object.status();
@@ -208,8 +206,10 @@ absl::Status ConnectDelivery::RemoveOthers(const std::vector<ConnectService>& se
   absl::Status status;
   for (const connect_key& key : KeysOf<connect_key>(programs_->services())) {
     const auto same = [&key](const ConnectService& service) {
-      const connect_key other = KeyOf(service);
-      return std::memcmp(&key, &other, sizeof(key)) == 0;
+      return std::any_of(service.addresses.begin(), service.addresses.end(), [&](const IpAddress& address) {
+        const connect_key other = KeyOf(service, address);
+        return std::memcmp(&key, &other, sizeof(key)) == 0;
+      });
     };
     if (std::any_of(services.begin(), services.end(), same)) continue;
     if (bpf_map_delete_elem(programs_->services(), &key) != 0) status.Update(BpfError(errno, "connect: a service that left"));
@@ -230,19 +230,24 @@ absl::Status ConnectDelivery::Write(const ConnectService& service) {
   generation_ = std::max(generation_ + 1, UnixNanoseconds());
   const uint64_t id = ServiceId(service.name);
   if (absl::Status s = WriteSlots(id, generation_, MakeAliasTable(endpoints)); !s.ok()) return s;
-  const connect_key key = KeyOf(service);
-  connect_service entry{};
-  if (bpf_map_lookup_elem(programs_->services(), &key, &entry) != 0) entry.cursor = generation_;
-  entry.id = id;
-  entry.generation = generation_;
-  entry.netns = OnlyHere(service) ? netns_ : 0;
-  entry.slots = static_cast<__u32>(endpoints.size());
-  entry.flags = (service.refuse_empty ? CONNECT_REFUSE_EMPTY : 0u) | (service.least_open ? CONNECT_LEAST_OPEN : 0u);
-  if (bpf_map_update_elem(programs_->services(), &key, &entry, BPF_ANY) != 0) {
-    return BpfError(errno, absl::StrCat("connect: listener ", service.name));
+  for (const IpAddress& address : service.addresses) {
+    if (absl::Status s = WriteEntry(service, address, generation_); !s.ok()) return s;
   }
   known_[service.name] = {service, generation_};
   return absl::OkStatus();
+}
+
+absl::Status ConnectDelivery::WriteEntry(const ConnectService& service, const IpAddress& address, uint64_t generation) {
+  const connect_key key = KeyOf(service, address);
+  connect_service entry{};
+  if (bpf_map_lookup_elem(programs_->services(), &key, &entry) != 0) entry.cursor = generation;
+  entry.id = ServiceId(service.name);
+  entry.generation = generation;
+  entry.netns = OnlyHere(service, address) ? netns_ : 0;
+  entry.slots = static_cast<__u32>(service.ready.size());
+  entry.flags = (service.refuse_empty ? CONNECT_REFUSE_EMPTY : 0u) | (service.least_open ? CONNECT_LEAST_OPEN : 0u);
+  if (bpf_map_update_elem(programs_->services(), &key, &entry, BPF_ANY) == 0) return absl::OkStatus();
+  return BpfError(errno, absl::StrCat("connect: listener ", service.name));
 }
 
 absl::Status ConnectDelivery::WriteSlots(uint64_t id, uint64_t generation, const std::vector<connect_slot>& slots) {
@@ -336,12 +341,12 @@ connect_counters ConnectDelivery::OfEndpoint(const std::string& identity) const 
 connect_counters ConnectDelivery::OfService(const std::string& name) const { return Counters(ServiceId(name)); }
 
 absl::Status ConnectDelivery::Detach(const std::string& pin_folder) {
-  if (access(FolderIn(pin_folder).c_str(), F_OK) != 0) return absl::OkStatus();
-  absl::StatusOr<PinDirectory> pins = PinDirectory::Open(FolderIn(pin_folder));
+  if (access(pin_folder.c_str(), F_OK) != 0) return absl::OkStatus();
+  absl::StatusOr<PinDirectory> pins = PinDirectory::Open(pin_folder);
   if (!pins.ok()) return pins.status();
   absl::Status status;
   for (const std::string& name : pins->Names()) status.Update(DropPin(*pins, name));
-  status.Update(PinDirectory::Remove(FolderIn(pin_folder)));
+  status.Update(PinDirectory::Remove(pin_folder));
   return status;
 }
 

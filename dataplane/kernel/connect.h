@@ -28,17 +28,17 @@ struct ConnectTarget {
 
 struct ConnectService {
   std::string name;  // the listener's
-  IpAddress address;
+  std::vector<IpAddress> addresses;  // of one family; several when it listens at all of this host's
   bool udp = false;
   bool refuse_empty = false;  // without an endpoint: ECONNREFUSED; else the connect goes to the address itself
   bool least_open = false;
-  std::vector<ConnectTarget> ready;  // of the address's family
+  std::vector<ConnectTarget> ready;  // of the addresses' family
   bool operator==(const ConnectService&) const = default;
 };
 
 class ConnectDelivery {
  public:
-  // Loads the programs, over the maps pinned below `pin_folder`/connect if there are any. Attaches nothing.
+  // Loads the programs, over the maps pinned in `pin_folder` if there are any. Attaches nothing.
   static absl::StatusOr<std::unique_ptr<ConnectDelivery>> Start(const std::string& pin_folder, const std::string& log_folder);
   ~ConnectDelivery();
 
@@ -66,6 +66,7 @@ class ConnectDelivery {
   ConnectDelivery(std::unique_ptr<Programs> programs, PinDirectory pins);
 
   absl::Status Write(const ConnectService& service);
+  absl::Status WriteEntry(const ConnectService& service, const IpAddress& address, uint64_t generation);
   absl::Status WriteSlots(uint64_t id, uint64_t generation, const std::vector<connect_slot>& slots);
   absl::Status RemoveOthers(const std::vector<ConnectService>& services);
   void AddReady(const std::vector<ConnectService>& services);

@@ -114,6 +114,13 @@ void Steering::ReleaseAll() {
   while (!groups_.empty()) Release(groups_.begin()->first);
 }
 
+void Steering::ReleaseOthers(const std::set<std::string>& kept) {
+  for (auto it = groups_.begin(); it != groups_.end();) {
+    const std::string name = (it++)->first;
+    if (!kept.contains(name)) Release(name);
+  }
+}
+
 // What has been pending at every one of the last looks is not a connection on its way.
 void Steering::Tick() {
   std::vector<uint32_t> pending;

@@ -9,6 +9,7 @@
 #include <deque>
 #include <map>
 #include <memory>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -35,6 +36,8 @@ class Steering {
   // is detached too, else it stays and does nothing until the sockets close or another one is attached.
   void Release(const std::string& group, int socket = -1);
   void ReleaseAll();
+  // Those that are not among these: their sockets are closed.
+  void ReleaseOthers(const std::set<std::string>& groups);
   bool Steers(const std::string& group) const { return groups_.contains(group); }
 
   // Once a second: forgets connections that were given to a worker and never came.

@@ -80,15 +80,20 @@ void Dataplane::WireColdSide() {
   if (options_.snapshot_file.empty()) {
     feed_ = std::make_unique<FeedClient>(io_, options_.run_dir + "/feed.sock", *applier_, store_.get());
   }
+  sockets_ = SocketPrograms::Make(shared, options_.run_dir, (options_.state_dir.empty() ? options_.run_dir : options_.state_dir) + "/bpf");
   if (feed_ != nullptr) {
-    feed_->SetElsewhere([this](const std::string& service, const api::Endpoint& endpoint) { return packet_->FlowsOf(service, endpoint); });
+    feed_->SetElsewhere([this](const std::string& service, const api::Endpoint& endpoint) {
+      return packet_->FlowsOf(service, endpoint) + sockets_->OfEndpoint(service, endpoint).open;
+    });
   }
   collector_ = std::make_unique<Collector>(ConstShared(), *applier_, feed_.get(), packet_.get());
+  collector_->SetSockets(sockets_.get());
   stats_ = std::make_unique<StatsServer>(io_, *collector_);
   collector_->SetAccessLog(access_log_.get());
   limit_log_ = std::make_unique<LimitLog>(ConstShared());
   applier_->OnApplied([this](const Applier::Snapshot& snapshot) {
     stats_->Configure(snapshot->stats);
+    sockets_->Apply(snapshot, builder_->directory(), builder_->current());
     TellSessionsMax(snapshot->sessions_max);
     packet_->Apply(snapshot);
     if (!std::exchange(served_, true) && handover_tried_) Spawn(TellServing());
@@ -178,6 +183,7 @@ asio::awaitable<void> Dataplane::Tick() {
     co_await timer.async_wait(kNoThrow);
     collector_->Tick();
     applier_->Sweep();
+    sockets_->Tick();
     for (const std::string& line : limit_log_->Tick(Clock::now())) spdlog::warn(line);
   }
 }

@@ -17,6 +17,7 @@
 #include "dataplane/handover/predecessor.h"
 #include "dataplane/handover/successor.h"
 #include "dataplane/kernel/packet_delivery.h"
+#include "dataplane/kernel/socket_programs.h"
 #include "dataplane/program/dataplane.h"
 #include "dataplane/program/status_pipe.h"
 #include "dataplane/stats/collector.h"
@@ -93,6 +94,7 @@ class Dataplane {
   std::unique_ptr<Publisher> publisher_;
   std::unique_ptr<AccessLog> access_log_;
   std::unique_ptr<Applier> applier_;
+  std::unique_ptr<SocketPrograms> sockets_;
   std::unique_ptr<FeedClient> feed_;
   std::unique_ptr<Collector> collector_;
   std::unique_ptr<StatsServer> stats_;

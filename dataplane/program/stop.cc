@@ -64,6 +64,7 @@ asio::awaitable<void> Dataplane::StopWorkers(uint32_t timeout_ms) {
   stopping_ = true;
   collector_->SetStopping();
   if (DetachesPacketDelivery()) packet_->Drain();
+  sockets_->Stop();
   for (size_t i = 0; i < shared_.size(); ++i) {
     shared_[i]->stop_timeout_ms.store(timeout_ms);
     shared_[i]->stop.store(true);
@@ -113,6 +114,7 @@ absl::StatusOr<Estate> Dataplane::EstateNow() const {
 // Returns when no worker accepts any more. The feed is followed on: drains ask what is in flight here too.
 asio::awaitable<void> Dataplane::Leave() {
   stats_->Leave();
+  sockets_->Leave();
   if (feed_ != nullptr) feed_->SetLeaving();
   else applier_->SetLeaving();
   for (const auto& worker : shared_) worker->leave.store(true);

@@ -68,15 +68,16 @@ std::string BalanceName(api::Balance balance) {
     case api::Balance::kRoundRobin: return "round_robin";
     case api::Balance::kLeastRequests: return "least_requests";
     case api::Balance::kRandomOfTwo: return "random_of_two";
+    case api::Balance::kLeastLatency: return "least_latency";
   }
   return "";
 }
 
 // Workers that had no exchange with the endpoint do not pull its mean down.
-uint64_t MeanOfNonZero(const Workers& workers, EndpointHandle handle) {
+uint64_t MeanOfNonZero(const Workers& workers, EndpointHandle handle, Counter EndpointCounters::*member) {
   uint64_t sum = 0, count = 0;
   for (const WorkerShared* worker : workers) {
-    const uint64_t value = worker->counters.endpoints[handle].response_time_us_ewma.Get();
+    const uint64_t value = (worker->counters.endpoints[handle].*member).Get();
     sum += value;
     count += value != 0 ? 1 : 0;
   }
@@ -166,6 +167,7 @@ StatsModel Collector::Collect() const {
   if (feed_ != nullptr) model.catalog = CatalogFrom(feed_->status(), std::chrono::system_clock::now(), Clock::now());
   if (access_log_ != nullptr) model.access_log = access_log_->Status();
   for (const WorkerShared* worker : workers_) model.workers.push_back(CollectWorker(worker->counters.worker));
+  if (sockets_ != nullptr) CollectPrograms(model);
   const Directory& directory = applier_.directory();
   if (directory.snapshot == nullptr) return model;
   for (const api::Listener& listener : directory.snapshot->listeners) {
@@ -218,6 +220,14 @@ void Collector::SetPacket(StatsModel& model) const {
     const bool proxied = listener.fallback == api::Fallback::kProxy && listener.protocol != api::Protocol::kUdp;
     model.listeners[i].delivery = proxied ? "proxy instead of packet" : "none: packet is not possible";
   }
+}
+
+void Collector::CollectPrograms(StatsModel& model) const {
+  for (const ProgramState& state : sockets_->States()) model.programs.push_back({state.program, state.state, state.detail});
+  const SteerCount steered = sockets_->Steered();
+  model.steered_local = steered.local;
+  model.steered_least = steered.least;
+  model.steered_hashed = steered.hashed;
 }
 
 FeedStats Collector::CollectFeed() const {
@@ -277,6 +287,12 @@ ListenerStats Collector::CollectListener(const api::Listener& listener, Listener
   stats.bind = SpellAddress(applier_.current().listeners[h]->address);
   stats.protocol = api::NameOf(listener.protocol);
   stats.delivery = api::NameOf(listener.delivery);
+  if (sockets_ != nullptr) {
+    const ConnectCount connects = sockets_->OfListener(listener.name);
+    stats.connect_chosen = connects.chosen;
+    stats.connect_empty = connects.empty;
+    stats.connect_foreign = connects.foreign;
+  }
   const auto sum = [&](Counter ListenerCounters::*member) {
     return Sum(workers_, [&](const CounterTable& c) -> const Counter& { return c.listeners[h].*member; });
   };
@@ -361,6 +377,14 @@ EndpointStats Collector::CollectEndpoint(EndpointHandle h, const EndpointRecord&
   stats.upstreams_open = sum(&EndpointCounters::upstreams_open);
   stats.upstreams_idle = sum(&EndpointCounters::upstreams_idle);
   stats.exchanges = sum(&EndpointCounters::exchanges_total);
+  stats.rtt_us = MeanOfNonZero(workers_, h, &EndpointCounters::rtt_us_ewma);
+  stats.segments_sampled = sum(&EndpointCounters::segments_sampled_total);
+  stats.retransmits_sampled = sum(&EndpointCounters::retransmits_sampled_total);
+  if (sockets_ != nullptr) {
+    const ConnectCount connects = sockets_->OfEndpoint(record.service, endpoint);
+    stats.connect_chosen = connects.chosen;
+    stats.connect_open = connects.open;
+  }
   stats.connects = sum(&EndpointCounters::connects_total);
   stats.connect_failures = sum(&EndpointCounters::connect_failures_total);
   stats.reuses = sum(&EndpointCounters::reuses_total);
@@ -370,7 +394,7 @@ EndpointStats Collector::CollectEndpoint(EndpointHandle h, const EndpointRecord&
   stats.bytes_sent = sum(&EndpointCounters::bytes_sent_total);
   stats.bytes_received = sum(&EndpointCounters::bytes_received_total);
   stats.response_time_us_sum = sum(&EndpointCounters::response_time_us_total);
-  stats.response_time_us_ewma = MeanOfNonZero(workers_, h);
+  stats.response_time_us_ewma = MeanOfNonZero(workers_, h, &EndpointCounters::response_time_us_ewma);
   stats.responses = SumEach<6>(workers_, [&](const CounterTable& c) -> const auto& { return c.endpoints[h].responses_total; });
   if (h < endpoint_rates_.size()) {
     stats.rate = endpoint_rates_[h].rate;

@@ -9,6 +9,7 @@
 #include "dataplane/core/worker_shared.h"
 #include "dataplane/feed/applier.h"
 #include "dataplane/feed/feed_client.h"
+#include "dataplane/kernel/socket_programs.h"
 #include "dataplane/stats/model.h"
 
 namespace ringway::dp {
@@ -29,6 +30,8 @@ class Collector {
   StatsModel Collect() const;
   // Why requests cannot be served; empty when they can.
   std::string NotReadyReason() const;
+  // Null until there are any.
+  void SetSockets(const SocketPrograms* sockets) { sockets_ = sockets; }
   void SetStopping() { stopping_ = true; }
   void SetAccessLog(const AccessLog* log) { access_log_ = log; }
 
@@ -39,6 +42,7 @@ class Collector {
     void Tick(uint64_t now, double seconds);
   };
   FeedStats CollectFeed() const;
+  void CollectPrograms(StatsModel& model) const;
   uint64_t SessionsOpen() const;
   uint64_t Waiting(ServiceHandle handle) const;
   ListenerStats CollectListener(const api::Listener& listener, ListenerHandle handle) const;
@@ -52,6 +56,7 @@ class Collector {
   const FeedClient* const feed_;
   const AccessLog* access_log_ = nullptr;
   const PacketDelivery* const packet_;
+  const SocketPrograms* sockets_ = nullptr;
   const std::chrono::steady_clock::time_point started_ = std::chrono::steady_clock::now();
   const std::chrono::system_clock::time_point started_at_ = std::chrono::system_clock::now();
   std::chrono::steady_clock::time_point ticked_ = started_;

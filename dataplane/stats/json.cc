@@ -80,6 +80,11 @@ json::object Endpoint(const EndpointStats& e) {
           {"bytes_sent", e.bytes_sent},
           {"bytes_received", e.bytes_received},
           {"response_time_ms", static_cast<double>(e.response_time_us_ewma) / 1000},
+          {"rtt_ms", static_cast<double>(e.rtt_us) / 1000},
+          {"segments_sampled", e.segments_sampled},
+          {"retransmits_sampled", e.retransmits_sampled},
+          {"connect_chosen", e.connect_chosen},
+          {"connect_open", e.connect_open},
           {"responses", ByClass(e.responses)},
           {"packet", Traffic(e.packet)}};
 }
@@ -124,6 +129,9 @@ json::object Listener(const ListenerStats& l) {
           {"bind", l.bind},
           {"protocol", l.protocol},
           {"delivery", l.delivery},
+          {"connect_chosen", l.connect_chosen},
+          {"connect_empty", l.connect_empty},
+          {"connect_foreign", l.connect_foreign},
           {"sessions_open", l.sessions_open},
           {"sessions", l.sessions},
           {"session_rate", l.session_rate},
@@ -188,10 +196,11 @@ json::value Log(const AccessLogStatus& log) {
 }  // namespace
 
 std::string RenderJson(const StatsModel& model) {
-  json::array listeners, services, workers;
+  json::array listeners, services, workers, programs;
   for (const ListenerStats& l : model.listeners) listeners.push_back(Listener(l));
   for (const ServiceStats& s : model.services) services.push_back(Service(s));
   for (const WorkerStats& w : model.workers) workers.push_back(Worker(w));
+  for (const ProgramStats& p : model.programs) programs.push_back(json::object{{"program", p.program}, {"state", p.state}, {"detail", p.detail}});
   const json::object document = {{"version", model.version},
                                  {"pid", model.pid},
                                  {"uptime_ms", model.uptime_ms},
@@ -207,7 +216,9 @@ std::string RenderJson(const StatsModel& model) {
                                  {"packet", Packet(model.packet)},
                                  {"listeners", std::move(listeners)},
                                  {"services", std::move(services)},
-                                 {"workers", std::move(workers)}};
+                                 {"workers", std::move(workers)},
+                                 {"programs", std::move(programs)},
+                                 {"steered", json::object{{"local", model.steered_local}, {"least", model.steered_least}, {"hashed", model.steered_hashed}}}};
   return json::serialize(document);
 }
 

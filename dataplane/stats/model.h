@@ -31,6 +31,9 @@ struct EndpointStats {
   uint64_t exchanges = 0, connects = 0, connect_failures = 0, reuses = 0, failures = 0;
   uint64_t response_timeouts = 0, moved = 0, bytes_sent = 0, bytes_received = 0;
   uint64_t response_time_us_sum = 0, response_time_us_ewma = 0;
+  // The kernel's word on the way to it, from samples of connections: round trip, segments sent and sent again.
+  uint64_t rtt_us = 0, segments_sampled = 0, retransmits_sampled = 0;
+  uint64_t connect_chosen = 0, connect_open = 0;  // connect delivery: sockets led to it, and of these open now (gauge)
   Responses responses{};
   uint64_t rate = 0, rate_max = 0;  // exchanges a second
   PacketTraffic packet;  // by packet delivery
@@ -70,6 +73,7 @@ struct ListenerStats {
   std::array<uint64_t, kRefusals> refused{};
   std::array<uint64_t, kBadReasonNames.size()> bad_requests{};  // of refused's bad_request, by what was wrong
   Responses responses{};
+  uint64_t connect_chosen = 0, connect_empty = 0, connect_foreign = 0;  // connect delivery
   uint64_t rate = 0, rate_max = 0;                  // requests a second
   uint64_t session_rate = 0, session_rate_max = 0;  // sessions a second
   uint64_t RefusedSum() const;
@@ -104,6 +108,13 @@ struct CatalogStats {
   uint64_t age_ms = 0;   // since the catalog was last known to answer; grows too while the control plane is not heard
 };
 
+// A kernel program as it is now: on, off, or refused and why.
+struct ProgramStats {
+  std::string program;
+  std::string state;
+  std::string detail;
+};
+
 struct StatsModel {
   std::string version;
   int64_t pid = 0;
@@ -120,6 +131,8 @@ struct StatsModel {
   std::vector<ListenerStats> listeners;
   std::vector<ServiceStats> services;
   std::vector<WorkerStats> workers;
+  std::vector<ProgramStats> programs;
+  uint64_t steered_local = 0, steered_least = 0, steered_hashed = 0;  // new connections, while steering is on
 };
 
 }  // namespace ringway::dp

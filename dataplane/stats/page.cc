@@ -185,7 +185,8 @@ std::string EndpointRow(const EndpointStats& e, const std::string& k) {
          Number(k + "failures", e.failures) + Number(k + "response_timeouts", e.response_timeouts) +
          Number(k + "moved", e.moved) + Number(k + "ejections", e.ejections) +
          Time(k + "response_time_ms", static_cast<double>(e.response_time_us_ewma) / 1000) +
-         Number(k + "upstreams_open", e.upstreams_open) + Number(k + "upstreams_idle", e.upstreams_idle);
+         Time(k + "rtt_ms", static_cast<double>(e.rtt_us) / 1000) +
+         Number(k + "upstreams_open", e.upstreams_open) + Number(k + "upstreams_idle", e.upstreams_idle) + Number(k + "connect_open", e.connect_open);
   return out + "</tr>";
 }
 
@@ -241,7 +242,7 @@ std::string ServiceSection(const ServiceStats& s, size_t index) {
   if (s.by_packet) out += PacketFacts(s.packet, k);
   if (s.endpoints.empty()) return out + "<p class=\"dim\">no endpoints: nobody can be served</p></section>";
   out += HeadRow({"endpoint", ".address", ".state", ".reason", "weight", "in flight", "exchanges", "req/s", "sent", "received", "2xx", "3xx",
-                  "4xx", "5xx", "connect failed", "failed", "timed out", "moved on", "ejections", "response", "conns", "idle"});
+                  "4xx", "5xx", "connect failed", "failed", "timed out", "moved on", "ejections", "response", "round trip", "conns", "idle", "by connect"});
   for (size_t i = 0; i < s.endpoints.size(); ++i) {
     out += EndpointRow(s.endpoints[i], absl::StrCat(k, "endpoints/", i, "/"));
   }
@@ -277,6 +278,16 @@ std::string PacketSection(const StatsModel& m) {
          number("half open", "half_open_entries", p.half_open_entries) + number("of", "half_open_entries_max", p.half_open_entries_max) +
          number("ended by time-out", "swept", p.swept) + "</div>";
   return out + ReasonTable(p) + "</section>";
+}
+
+std::string ProgramSection(const StatsModel& m) {
+  std::string out = "<section><h2>Kernel programs</h2>";
+  out += HeadRow({"program", ".state", ".what"});
+  for (const ProgramStats& p : m.programs) {
+    absl::StrAppend(&out, "<tr><td>", HtmlEscaped(p.program), "</td><td class=\"text\">", Badge(p.state == "on" ? "good" : p.state == "off" ? "dim" : "warn", p.state),
+                    "</td><td class=\"text\">", HtmlEscaped(p.detail), "</td></tr>");
+  }
+  return out + kTableEnd + "</section>";
 }
 
 std::string WorkerSection(const StatsModel& m) {
@@ -350,6 +361,7 @@ std::string LayoutOf(const StatsModel& m) {
   add(absl::StrCat(m.packet.wanted ? 1 : 0, m.packet.active ? 1 : 0, m.packet.trouble));
   for (const PacketInterfaceStats& i : m.packet.interfaces) add(i.name), add(i.how), add(i.trouble);
   for (const PacketReason& r : m.packet.reasons) add(r.packets == 0 ? "" : r.name);
+  for (const ProgramStats& p : m.programs) add(p.program), add(p.state), add(p.detail);
   for (const ServiceStats& s : m.services) {
     add(s.by_packet ? "packet" : "");
     add(s.name), add(s.balance);
@@ -373,7 +385,7 @@ std::string RenderPage(const StatsModel& m) {
   if (trouble) out += AccessLogSection(m.access_log);
   for (size_t i = 0; i < m.services.size(); ++i) out += ServiceSection(m.services[i], i);
   if (!trouble) out += AccessLogSection(m.access_log);
-  out += PacketSection(m) + ListenerSection(m) + FeedSection(m.feed) + WorkerSection(m);
+  out += PacketSection(m) + ListenerSection(m) + FeedSection(m.feed) + WorkerSection(m) + (m.programs.empty() ? "" : ProgramSection(m));
   absl::StrAppend(&out, "</main><script>", std::string(kPageScript), "</script></body></html>\n");
   return out;
 }

@@ -133,6 +133,9 @@ void Listeners(Writer& w, const std::vector<ListenerStats>& listeners) {
   group("listener_sessions_total", "counter", "Client connections taken.", &L::sessions);
   group("listener_requests_total", "counter", "Request heads received.", &L::requests);
   group("listener_received_bytes_total", "counter", "Bytes from clients.", &L::bytes_received);
+  group("listener_connect_chosen_total", "counter", "Connect delivery: connects, and first UDP datagrams, led to an endpoint.", &L::connect_chosen);
+  group("listener_connect_empty_total", "counter", "Connect delivery: connects that found no ready endpoint.", &L::connect_empty);
+  group("listener_connect_foreign_total", "counter", "Connect delivery: connects from another network namespace than a loopback address's own.", &L::connect_foreign);
   group("listener_sent_bytes_total", "counter", "Bytes to clients.", &L::bytes_sent);
   group.Each("listener_refused_total", "Requests refused by Ringway itself.", "reason", &L::refused, kRefusalNames);
   group.Each("listener_bad_requests_total", "Of these refused as bad_request, by what was wrong.", "reason", &L::bad_requests, kBadReasonNames);
@@ -218,6 +221,12 @@ void Endpoints(Writer& w, const std::vector<ServiceStats>& services) {
   group("endpoint_moved_total", "counter", "Exchanges that left it for another endpoint.", &E::moved);
   group("endpoint_sent_bytes_total", "counter", "Bytes to the endpoint.", &E::bytes_sent);
   group("endpoint_received_bytes_total", "counter", "Bytes from the endpoint.", &E::bytes_received);
+  group("endpoint_connect_chosen_total", "counter", "Connect delivery: sockets led to it.", &E::connect_chosen);
+  group("endpoint_connect_open", "gauge", "Connect delivery: sockets connected to it now.", &E::connect_open);
+  group("endpoint_segments_sampled_total", "counter", "TCP segments sent to it, of sampled connections.", &E::segments_sampled);
+  group("endpoint_retransmits_sampled_total", "counter", "Of these, sent again.", &E::retransmits_sampled);
+  w.Family("endpoint_rtt_seconds", "gauge", "Smoothed round trip to it as the kernel sees it, sampled; 0: not known.");
+  for (const E& e : all) w.Sample(group.labels(e), Seconds(static_cast<double>(e.rtt_us) / 1e6));
   group.Each("endpoint_responses_total", "Responses of the endpoint.", "class", &E::responses, kClasses);
   w.Family("endpoint_response_time_seconds_total", "counter", "From choice to first response byte, added up.");
   for (const E& e : all) w.Sample(group.labels(e), Seconds(static_cast<double>(e.response_time_us_sum) / 1e6));
@@ -283,6 +292,18 @@ void Packet(Writer& w, const StatsModel& m) {
   PacketTraffics(w, "endpoint", endpoints, EndpointLabels);
 }
 
+void Programs(Writer& w, const StatsModel& m) {
+  if (m.programs.empty()) return;
+  w.Family("program_on", "gauge", "1 while this kernel program is loaded and does its work.");
+  for (const ProgramStats& p : m.programs) w.Sample(Label("program", p.program), p.state == "on" ? 1 : 0);
+  w.Family("program_refused", "gauge", "1 when it is wanted and cannot be had.");
+  for (const ProgramStats& p : m.programs) w.Sample(Label("program", p.program), p.state == "refused" ? 1 : 0);
+  w.Family("steered_total", "counter", "New connections by how their worker was chosen, while steering is on.");
+  w.Sample(Label("by", "local"), m.steered_local);
+  w.Sample(Label("by", "least"), m.steered_least);
+  w.Sample(Label("by", "hash"), m.steered_hashed);
+}
+
 struct NumberedWorker : WorkerStats {
   size_t number = 0;
 };
@@ -321,6 +342,7 @@ std::string RenderPrometheus(const StatsModel& model) {
   Endpoints(w, model.services);
   Packet(w, model);
   Workers(w, model.workers);
+  Programs(w, model);
   return std::move(w.out);
 }
 

@@ -39,6 +39,7 @@ class UringIo {
   uint64_t NowUs() const { return now_us_; }
   int OpenSocket(const IpAddress& address);
   bool PeerOf(int fd, IpAddress& out);
+  bool SamplePath(int fd, PathSample& out);
 
   void Accept(int fd, Tag tag);
   void Connect(int fd, const IpAddress& address, Tag tag);

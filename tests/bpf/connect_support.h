@@ -154,7 +154,7 @@ inline ConnectTarget Target(const NamedServer& server, uint32_t weight = 1) { re
 inline ConnectService Leading(const std::string& address, std::vector<ConnectTarget> ready, bool udp = false) {
   ConnectService service;
   service.name = address;
-  service.address = Ip(address);
+  service.addresses = {Ip(address)};
   service.udp = udp;
   service.ready = std::move(ready);
   return service;

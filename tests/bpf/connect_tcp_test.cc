@@ -168,7 +168,7 @@ TEST_F(ConnectTest, DetachLeavesNoTrace) {
   ASSERT_EQ(old.Connect(kService), 0);
   delivery_.reset();
   ASSERT_TRUE(ConnectDelivery::Detach(bpf_.pins()).ok());
-  EXPECT_FALSE(std::filesystem::exists(bpf_.pins() + "/connect"));
+  EXPECT_FALSE(std::filesystem::exists(bpf_.pins()));
   EXPECT_EQ(ConnectAndRead(kService), kRefused);
   EXPECT_EQ(old.Send(), 0) << "what is connected stays so";
   EXPECT_EQ(old.Peer(), SpellAddress(a.address()));

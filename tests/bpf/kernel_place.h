@@ -8,22 +8,11 @@
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
-#include <sstream>
 #include <string>
 
-namespace ringway::dp {
+#include "dataplane/kernel/own_addresses.h"
 
-// Where cgroup2 is mounted; empty: nowhere.
-inline std::string CgroupRoot() {
-  std::ifstream mounts("/proc/self/mounts");
-  for (std::string line; std::getline(mounts, line);) {
-    std::istringstream fields(line);
-    std::string device, where, type;
-    fields >> device >> where >> type;
-    if (type == "cgroup2") return where;
-  }
-  return "";
-}
+namespace ringway::dp {
 
 class Cgroup {
  public:

@@ -84,6 +84,14 @@ int SimIo::OpenSocket(const dp::IpAddress&) {
   return fd;
 }
 
+// Only of a descriptor that is open; what it says does not matter, but that it grows.
+bool SimIo::SamplePath(int fd, dp::PathSample& out) {
+  FileOf(fd, "SamplePath");
+  const uint32_t now = static_cast<uint32_t>(NowUs());
+  out = {1 + now % 1000, now, now / 100};
+  return true;
+}
+
 bool SimIo::PeerOf(int fd, dp::IpAddress& out) {
   const File& file = FileOf(fd, "PeerOf");
   Socket& s = network_[file.socket];

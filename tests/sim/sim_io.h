@@ -51,6 +51,7 @@ class SimIo {
   uint64_t NowUs() const { return sampled_us_; }
   int OpenSocket(const dp::IpAddress& address);
   bool PeerOf(int fd, dp::IpAddress& out);
+  bool SamplePath(int fd, dp::PathSample& out);
   void Accept(int fd, dp::Tag tag);
   void Connect(int fd, const dp::IpAddress& address, dp::Tag tag);
   void RecvSelect(int fd, dp::Tag tag);

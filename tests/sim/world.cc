@@ -109,7 +109,7 @@ void World::MakeServices() {
     dp::ServiceEntry& s = service.settings;
     s.handle = i * 7 + 3;
     s.name = "svc" + std::to_string(i);
-    s.balance = static_cast<dp::Balance>(random.Below(3));
+    s.balance = static_cast<dp::Balance>(random.Below(4));
     s.connect_timeout_ms = static_cast<uint32_t>(random.Between(100, 3000));
     // Calm endpoints and clients take their time, but less than this.
     s.response_timeout_ms = static_cast<uint32_t>(ledger_.mood.calm ? 30000 : random.Between(500, 30000));

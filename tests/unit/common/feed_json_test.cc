@@ -72,7 +72,7 @@ INSTANTIATE_TEST_SUITE_P(
         Wrong{R"({"type":"snapshot","services":[{},{"endpoints":[{"port":65536}]}]})",
               "services[1].endpoints[0].port: wanted a whole number from 0 to 65535, got 65536"},
         Wrong{R"({"type":"snapshot","services":[{"balance":"luck"}]})",
-              "services[0].balance: wanted one of round_robin, least_requests, random_of_two, got "
+              "services[0].balance: wanted one of round_robin, least_requests, random_of_two, least_latency, got "
               "\"luck\""},
         Wrong{R"({"type":"snapshot","listeners":[{"trusted_proxies":["a",7]}]})",
               "listeners[0].trusted_proxies[1]: wanted a string, got 7"},

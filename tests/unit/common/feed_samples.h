@@ -61,6 +61,8 @@ inline Snapshot SampleSnapshot() {
   snapshot.packet.timeouts = {31, 32, 33, 34, 35, 36, 37, 38};
   snapshot.packet.pin_dir = "/sys/fs/bpf/other";
   snapshot.access_log = {"/var/log/x", AccessFormat::kCombined};
+  snapshot.connect = {{"/sys/fs/cgroup/a", "/sys/fs/cgroup/b"}, OnStop::kKeep, "/sys/fs/bpf/third"};
+  snapshot.steering = Steering::kLeastSessions;
   snapshot.sessions_max = 15;
   snapshot.shutdown_timeout_ms = 16;
   return snapshot;

@@ -369,6 +369,26 @@ TEST(Config, RefusesWhatDoesNotGoWithPacketDelivery) {
   }
 }
 
+TEST(Config, ReadsConnectDelivery) {
+  const Config config = Good(R"({"listeners": [{"name": "a", "bind": "10.0.0.1:1", "protocol": "tcp", "delivery": "connect", "fallback": "refuse", "service": "s"}],
+    "connect": {"cgroups": ["/sys/fs/cgroup/a"], "on_stop": "keep", "pin_dir": "/sys/fs/bpf/x"}, "steering": "least_sessions"})").config;
+  EXPECT_EQ(config.listeners[0].delivery, api::Delivery::kConnect);
+  EXPECT_EQ(config.connect, (api::Connect{{"/sys/fs/cgroup/a"}, api::OnStop::kKeep, "/sys/fs/bpf/x"}));
+  EXPECT_EQ(config.steering, api::Steering::kLeastSessions);
+}
+
+TEST(Config, RefusesWhatDoesNotGoWithConnectDelivery) {
+  const std::string errors = Errors(R"({ "listeners": [
+    { "name": "a", "bind": "0.0.0.0:1", "delivery": "connect", "routes": [ { "path": "/x", "service": "s" } ] } ],
+  "connect": { "cgroups": [ "here", "/sys/fs/cgroup/a", "/sys/fs/cgroup/a" ], "pin_dir": "x", "on_stop": "stay" }, "steering": "random" })");
+  for (const char* wanted : {"listeners[0].delivery: connect delivery cannot choose by host or path; wanted one \"service\"",
+                             "connect.cgroups[0]: wanted a directory of a cgroup v2 file system",
+                             "connect.cgroups[2]: \"/sys/fs/cgroup/a\" stands here twice", "connect.pin_dir: wanted an absolute path",
+                             "connect.on_stop: wanted", "steering: wanted"}) {
+    EXPECT_THAT(errors, HasSubstr(wanted));
+  }
+}
+
 TEST(Config, WarnsOfPacketEndpointsThatNobodyChecks) {
   const Loaded loaded = Good(R"({ "listeners": [{"name": "a", "bind": "0.0.0.0:1", "protocol": "tcp", "delivery": "packet", "service": "s"}],
     "services": { "s": { "endpoints": [ "10.0.0.1:1" ] } } })");

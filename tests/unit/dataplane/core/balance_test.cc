@@ -92,13 +92,13 @@ TEST_P(BalancerTest, EqualEndpointsGetEqualShares) {
     balancer_.Release(chosen);
   }
   for (const EndpointHandle h : {10, 11, 12, 13}) {
-    if (GetParam() == Balance::kRandomOfTwo) EXPECT_NEAR(counts[h], 1000, 200);
+    if (GetParam() == Balance::kRandomOfTwo || GetParam() == Balance::kLeastLatency) EXPECT_NEAR(counts[h], 1000, 200);
     else EXPECT_EQ(counts[h], 1000);
   }
 }
 
 INSTANTIATE_TEST_SUITE_P(All, BalancerTest,
-                         testing::Values(Balance::kRoundRobin, Balance::kLeastRequests, Balance::kRandomOfTwo));
+                         testing::Values(Balance::kRoundRobin, Balance::kLeastRequests, Balance::kRandomOfTwo, Balance::kLeastLatency));
 
 using RoundRobinTest = BalancerTest;
 
@@ -159,6 +159,98 @@ TEST_P(RandomOfTwoTest, TheLoadedOneLosesWheneverItIsCompared) {
   EXPECT_NEAR(loaded, 250, 60);  // only when it is drawn twice
 }
 INSTANTIATE_TEST_SUITE_P(One, RandomOfTwoTest, testing::Values(Balance::kRandomOfTwo));
+
+using LeastLatencyTest = BalancerTest;
+
+TEST_P(LeastLatencyTest, TheSlowOneLosesWheneverItIsCompared) {
+  const BackendMap map = MapOf(Balance::kLeastLatency, {10, 11});
+  Adopt(map);
+  balancer_.NoteLatency(10, 50000, 0);
+  balancer_.NoteLatency(11, 1000, 0);
+  int slow = 0;
+  for (int i = 0; i < 1000; ++i) slow += Choose() == 10 ? 1 : 0;
+  EXPECT_NEAR(slow, 250, 60);  // only when it is drawn twice
+}
+
+TEST_P(LeastLatencyTest, WhatIsInFlightCountsAsOftenAsItWouldTake) {
+  const BackendMap map = MapOf(Balance::kLeastLatency, {10, 11});
+  Adopt(map);
+  balancer_.NoteLatency(10, 3000, 0);
+  balancer_.NoteLatency(11, 1000, 0);
+  for (int i = 0; i < 3; ++i) balancer_.Acquire(11);  // four times 1000 against 3000
+  int slow = 0;
+  for (int i = 0; i < 1000; ++i) slow += Choose() == 10 ? 1 : 0;
+  EXPECT_NEAR(slow, 750, 60);
+}
+
+TEST_P(LeastLatencyTest, AWeightIsWorthItsTimesTheLatency) {
+  const BackendMap map = MapOf(Balance::kLeastLatency, {10, 11}, {4, 1}, {0, 0, 1, 0, 0});
+  Adopt(map);
+  balancer_.NoteLatency(10, 3900, 0);
+  balancer_.NoteLatency(11, 1000, 0);
+  int heavy = 0;
+  for (int i = 0; i < 1000; ++i) heavy += Choose() == 10 ? 1 : 0;
+  EXPECT_NEAR(heavy, 960, 30);  // unless the light one, a fifth of the draws, is drawn twice
+}
+
+TEST_P(LeastLatencyTest, APeakCountsAtOnceAndFades) {
+  const BackendMap map = MapOf(Balance::kLeastLatency, {10, 11});
+  Adopt(map);
+  for (int i = 0; i < 50; ++i) balancer_.NoteLatency(10, 1000, 0);
+  balancer_.NoteLatency(10, 100000, 0);
+  EXPECT_EQ(balancer_.Endpoint(10).latency_us, 100000u);
+  uint64_t now_us = 0;
+  for (int i = 0; i < 3000; ++i) balancer_.NoteLatency(10, 1000, now_us += 1000);
+  EXPECT_NEAR(balancer_.Endpoint(10).latency_us, 1000 + 99000 * 0.368, 1500);  // e^-1 after three seconds
+}
+
+TEST_P(LeastLatencyTest, OneThatWasSlowIsTriedAgainInTime) {
+  const BackendMap map = MapOf(Balance::kLeastLatency, {10, 11});
+  Adopt(map);
+  balancer_.NoteLatency(10, 20000, 0);
+  const auto chosen_at = [&](uint64_t now_us) {
+    balancer_.NoteLatency(11, 1000, now_us);
+    int chosen = 0;
+    for (int i = 0; i < 100; ++i) chosen += Choose({}, now_us) == 10 ? 1 : 0;
+    return chosen;
+  };
+  EXPECT_LT(chosen_at(1000000), 50);
+  EXPECT_GT(chosen_at(60000000), 50) << "20 ms have faded to below 1 ms";
+}
+
+TEST_P(LeastLatencyTest, ANewOneIsTriedByOneRequestAtATime) {
+  const BackendMap map = MapOf(Balance::kLeastLatency, {10, 11});
+  Adopt(map);
+  balancer_.NoteLatency(11, 1000, 0);
+  balancer_.Acquire(11);
+  int fresh = 0;
+  for (int i = 0; i < 200; ++i) fresh += Choose() == 10 ? 1 : 0;
+  EXPECT_GT(fresh, 120) << "an endpoint nothing is known of goes before";
+  balancer_.Acquire(10);
+  fresh = 0;
+  for (int i = 0; i < 200; ++i) fresh += Choose() == 10 ? 1 : 0;
+  EXPECT_LT(fresh, 80) << "and waits for its first answer";
+}
+
+TEST_P(LeastLatencyTest, TheRoundTripIsTheLeastItCanTake) {
+  const BackendMap map = MapOf(Balance::kLeastLatency, {10, 11});
+  Adopt(map);
+  balancer_.Endpoint(10).rtt_us = 80000;
+  balancer_.Endpoint(11).rtt_us = 300;
+  int far = 0;
+  for (int i = 0; i < 1000; ++i) far += Choose({}, 100000000) == 10 ? 1 : 0;
+  EXPECT_NEAR(far, 250, 60) << "however long ago its last answer was";
+}
+
+TEST_P(LeastLatencyTest, ANewInstanceBeginsWithNothingKnown) {
+  const BackendMap first = MapOf(Balance::kLeastLatency, {10, 11}), without = MapOf(Balance::kLeastLatency, {11}), again = MapOf(Balance::kLeastLatency, {10, 11});
+  Adopt(first);
+  balancer_.NoteLatency(10, 5000, 0);
+  Adopt(without);
+  Adopt(again);
+  EXPECT_EQ(balancer_.Endpoint(10).latency_us, 0u);
+}
+INSTANTIATE_TEST_SUITE_P(One, LeastLatencyTest, testing::Values(Balance::kLeastLatency));
 
 }  // namespace
 }  // namespace ringway::dp

@@ -242,7 +242,7 @@ TEST_P(HealthTest, WaitingForAFullOneIsBetterThanAnEjectedOne) {
 }
 
 INSTANTIATE_TEST_SUITE_P(All, HealthTest,
-                         testing::Values(Balance::kRoundRobin, Balance::kLeastRequests, Balance::kRandomOfTwo));
+                         testing::Values(Balance::kRoundRobin, Balance::kLeastRequests, Balance::kRandomOfTwo, Balance::kLeastLatency));
 
 }  // namespace
 }  // namespace ringway::dp
