@@ -80,7 +80,7 @@ void Dataplane::WireColdSide() {
   if (options_.snapshot_file.empty()) {
     feed_ = std::make_unique<FeedClient>(io_, options_.run_dir + "/feed.sock", *applier_, store_.get());
   }
-  sockets_ = SocketPrograms::Make(shared, options_.run_dir, (options_.state_dir.empty() ? options_.run_dir : options_.state_dir) + "/bpf");
+  sockets_ = SocketPrograms::Make(shared, options_.run_dir, options_.state_dir + "/kernel");
   if (feed_ != nullptr) {
     feed_->SetElsewhere([this](const std::string& service, const api::Endpoint& endpoint) {
       return packet_->FlowsOf(service, endpoint) + sockets_->OfEndpoint(service, endpoint).open;
