@@ -56,16 +56,20 @@ static __always_inline int l4_lose_endpoint(const struct l4_packet *p, struct l4
 }
 
 // A packet of a known flow. `entry` is copied to work->flow.
-L4_SUBPROGRAM int l4_continue(struct l4_flow *entry, bool half_open, struct l4_work *work)
+// Asks for its work itself: a kernel before 6.2 takes no pointer argument of a subprogram for a map's key.
+L4_SUBPROGRAM int l4_continue(struct l4_flow *entry, bool half_open)
 {
-	struct l4_packet *p = &work->packet;
-	struct l4_flow *flow = &work->flow;
+	struct l4_work *work = l4_work();
+	struct l4_packet *p;
+	struct l4_flow *flow;
 	bool client, tcp, later;
 	__u32 tick = l4_tick();
 	__u8 state, flags;
 
 	if (!entry || !work)
 		return L4_ACTION_FAILED;
+	p = &work->packet;
+	flow = &work->flow;
 	*flow = *entry;
 	state = flow->state;
 	flags = flow->flags;
@@ -108,9 +112,9 @@ static __always_inline int l4_decide(l4_ctx *ctx, struct l4_work *work)
 	int verdict;
 
 	if (entry) {
-		verdict = l4_continue(entry, half_open, work);
+		verdict = l4_continue(entry, half_open);
 		if (verdict != L4_GO)
 			return verdict;
 	}
-	return l4_open(ctx, work);
+	return l4_open(ctx);
 }

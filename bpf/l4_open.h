@@ -85,9 +85,11 @@ static __always_inline int l4_refuse_empty(const struct l4_vip *vip)
 	return vip->flags & L4_VIP_SILENT ? L4_SILENCED : L4_NO_ENDPOINT;
 }
 
-L4_SUBPROGRAM int l4_open(l4_ctx *ctx, struct l4_work *work)
+// Asks for its work itself, as l4_continue.
+L4_SUBPROGRAM int l4_open(l4_ctx *ctx)
 {
-	struct l4_packet *p = &work->packet;
+	struct l4_work *work = l4_work();
+	struct l4_packet *p;
 	struct l4_endpoint *endpoint;
 	struct l4_vip_key key = {};
 	struct l4_vip *vip;
@@ -97,6 +99,7 @@ L4_SUBPROGRAM int l4_open(l4_ctx *ctx, struct l4_work *work)
 
 	if (!work)
 		return L4_ACTION_FAILED;
+	p = &work->packet;
 	first = l4_is_first(p);
 	key.port = p->key.dest_port;
 	key.protocol = p->key.protocol;
