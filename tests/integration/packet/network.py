@@ -159,6 +159,20 @@ class Network:
             for udp in (False, True):
                 self.servers[name, family_of(address), udp] = Server(space, name, address, self.PORT, udp)
 
+    ARM = "10.77.2.100"
+
+    def one_arm(self):
+        """The balancer moves beside the endpoints, with one interface and no forwarding: what a container has."""
+        self.balancer_host = self.balancer
+        arm = self._space("arm")
+        join(self.balancer_host, "port9", arm, "eth0")
+        self.balancer_host.ip("link", "set", "port9", "master", "br0")
+        arm.ip("addr", "add", f"{self.ARM}/24", "dev", "eth0")
+        arm.ip("route", "add", "default", "via", BACK)
+        arm.sysctl("net.ipv4.ip_forward", 0)
+        self.client.ip("route", "add", "10.77.2.0/24", "via", FRONT)
+        self.balancer = arm
+
     def address(self, name, v6=False):
         number = 10 + int(name[1:])
         return f"fd77:2::{number}" if v6 else f"10.77.2.{number}"

@@ -125,6 +125,21 @@ class Way(Packet):
         wait_until(lambda: self.metric("refused") >= 1, 5, "the refusal to be counted")
 
 
+class Container(Packet):
+    def test_one_interface_without_forwarding_and_a_wildcard_bind(self):
+        self.network.one_arm()
+        route = [{"host": "", "path": "", "service": "web"}]
+        self.balancer = Balancer(self.network, self.endpoints({}), listeners=[
+            {"name": "web", "bind": "0.0.0.0:80", "protocol": "tcp", "delivery": "packet", "routes": route}])
+        self.balancer.start()
+        wait_until(lambda: [i for i in self.balancer.stats()["packet"]["interfaces"] if i["how"]], 10, "the interface")
+        flows = [self.tcp(address=self.network.ARM) for _ in range(40)]
+        self.assertEqual({name for _, name in flows}, set(self.network.names))
+        self.assert_all_alive(flows)
+        self.assertEqual({peer for server in self.network.servers.values() for peer in server.peers}, {self.network.ARM})
+        self.assertEqual(self.balancer.stats()["packet"]["trouble"], "")
+
+
 class Pools(Packet):
     def test_a_draining_endpoint_keeps_its_flows_and_gets_no_new_ones(self):
         process = self.start()
