@@ -166,14 +166,13 @@ TEST_P(L4Forward, UdpChecksumsOfAllValues) {
   Frame frame = Build(Query(40000, std::string(2, '\0')));
   rig.Run(way(), frame);
   uint32_t wrong = 0;
-  for (uint32_t value = 0; value < 65536; value += 1) {
+  for (uint32_t value = 0; value < 65536; ++value) {
     Packet packet = Query(40000, {static_cast<char>(value >> 8), static_cast<char>(value)});
     frame = Build(packet);
     if (xdp()) rig.RunXdp(frame, rig.IndexOf("eth0"));
     else rig.RunTc(frame, rig.IndexOf("eth0"));
     const Reading reading = Read(frame);
     wrong += !SumsOk(reading) || !reading.packet.sum || reading.packet.dest != endpoint() ? 1 : 0;
-    if (value % 16 == 15 && value < 61440) value += 240;  // every sum's high byte, and all of the last 4,096
   }
   EXPECT_EQ(wrong, 0u);
 }

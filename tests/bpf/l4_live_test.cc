@@ -134,6 +134,17 @@ TEST_P(L4Live, WithoutOffloads) {
   ExpectService(network, "c", Ip(1));
 }
 
+// The clients' and endpoints' stacks leave sums to a device, the balancer's has none: they are finished here, after the rewrite.
+TEST_P(L4Live, SumsThatSendersLeftAreFinishedHere) {
+  LiveNetwork network;
+  network.Shell("lb", "ethtool -K eth0 tx off tso off gso off >/dev/null 2>&1");
+  L4Rig rig(Options());
+  Serve(rig, L4_NAT, Ip(1));
+  Attach(network, rig);
+  EchoServer one(network, "e1", Ip(11), 8080), two(network, "e2", Ip(12), 8080), three(network, "e3", Ip(13), 8080);
+  ExpectService(network, "c", Ip(1));
+}
+
 TEST_P(L4Live, XdpWithTcBehindIt) {
   LiveNetwork network;
   // XDP needs finished checksums of all who send; and a veth pair takes frames back only where the other end has XDP too.
@@ -248,6 +259,7 @@ TEST_P(L4Live, RefusalsAreUnderstood) {
   for (const char* offloads : {"tx on", "tx off"}) {
     LiveNetwork network;
     network.Shell("c", std::string("ethtool -K eth0 ") + offloads + " >/dev/null 2>&1");
+    network.Shell("lb", "ethtool -K eth0 tx off >/dev/null 2>&1");  // sums are finished as they leave, and seen by the client
     L4Rig rig(Options());
     Serve(rig, L4_NAT, Ip(1), 1);
     Attach(network, rig);
