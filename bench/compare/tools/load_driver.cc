@@ -30,7 +30,10 @@ uint64_t CpuNs() {
 
 Failure OfConnect(int error) { return error == ECONNREFUSED ? Failure::kRefused : Failure::kConnect; }
 
-Failure OfTransfer(int error) { return error == ECONNRESET || error == EPIPE ? Failure::kReset : Failure::kOther; }
+Failure OfTransfer(int error) {
+  if (error == ECONNREFUSED) return Failure::kRefused;  // a datagram's
+  return error == ECONNRESET || error == EPIPE ? Failure::kReset : Failure::kOther;
+}
 
 }  // namespace
 
@@ -84,7 +87,7 @@ void LoadDriver::OnCompleted(Tag tag, const io_uring_cqe& cqe) {
 // ---- the life of a connection
 
 bool LoadDriver::MakeSocket(Connection& connection) {
-  connection.fd = OpenSocket(options_.target.family());
+  connection.fd = OpenSocket(options_.target.family(), options_.udp);
   if (connection.fd < 0) return false;
   ++report_.connections_opened;
   if (!options_.new_connections || !options_.target.loopback_v4()) return true;
@@ -174,7 +177,7 @@ void LoadDriver::OnReceived(uint32_t index, const io_uring_cqe& cqe) {
   } else {
     const auto size = static_cast<uint32_t>(cqe.res);
     if (phase_ == Phase::kMeasure) report_.bytes += size;
-    Continue(index, options_.tcp ? TakeMessage(connection, size) : connection.reader.Take(heads_, pool_.Data(id), size));
+    Continue(index, options_.messages ? TakeMessage(connection, size) : connection.reader.Take(heads_, pool_.Data(id), size));
   }
   if (has_buffer) pool_.Return(id);
 }
@@ -186,7 +189,7 @@ void LoadDriver::OnSkipped(uint32_t index, int32_t result) {
   if (result == 0) return OnPeerClosed(index);
   const auto size = static_cast<uint32_t>(result);
   if (phase_ == Phase::kMeasure) report_.bytes += size;
-  Continue(index, options_.tcp ? TakeMessage(connection, size) : connection.reader.Skip(size));
+  Continue(index, options_.messages ? TakeMessage(connection, size) : connection.reader.Skip(size));
 }
 
 ResponseReader::Result LoadDriver::TakeMessage(Connection& connection, uint32_t size) {
@@ -199,7 +202,7 @@ void LoadDriver::Continue(uint32_t index, ResponseReader::Result result) {
   Connection& connection = connections_[index];
   if (result == ResponseReader::Result::kDone) return Answered(index);
   if (result == ResponseReader::Result::kMalformed) return Failed(index, Failure::kMalformed);
-  const uint64_t left = options_.tcp ? options_.response_bytes - connection.received : connection.reader.to_skip();
+  const uint64_t left = options_.messages ? options_.response_bytes - connection.received : connection.reader.to_skip();
   if (left < kSkipFrom) return Receive(index);
   io_uring_sqe* sqe = ring_.Sqe(Tag{kSkip, index});
   io_uring_prep_recv(sqe, connection.fd, nowhere_, std::min(left, kSkipMax), MSG_TRUNC);
@@ -209,18 +212,18 @@ void LoadDriver::Continue(uint32_t index, ResponseReader::Result result) {
 void LoadDriver::OnPeerClosed(uint32_t index) {
   Connection& connection = connections_[index];
   if (connection.state == State::kEnding) return CloseAndReopen(index, now_ns_);
-  if (!options_.tcp && connection.reader.OnClosed()) {
+  if (!options_.messages && connection.reader.OnClosed()) {
     Judge(connection);
     return CloseAndReopen(index, now_ns_);
   }
-  const bool begun = options_.tcp ? connection.received > 0 : connection.reader.started();
+  const bool begun = options_.messages ? connection.received > 0 : connection.reader.started();
   Failed(index, begun ? Failure::kLength : Failure::kClosed);
 }
 
 void LoadDriver::Answered(uint32_t index) {
   Connection& connection = connections_[index];
   Judge(connection);
-  if (!options_.new_connections && (options_.tcp || connection.reader.keep_alive())) return Ready(index);
+  if (!options_.new_connections && (options_.messages || connection.reader.keep_alive())) return Ready(index);
   connection.state = State::kEnding;  // the peer closes
   Receive(index);
 }
@@ -228,8 +231,8 @@ void LoadDriver::Answered(uint32_t index) {
 // A complete answer, as success or failure.
 void LoadDriver::Judge(const Connection& connection) {
   --under_way_;
-  if (!options_.tcp && !connection.reader.status_ok()) return Fail(Failure::kStatus);
-  if (!options_.tcp && !connection.reader.length_ok()) return Fail(Failure::kLength);
+  if (!options_.messages && !connection.reader.status_ok()) return Fail(Failure::kStatus);
+  if (!options_.messages && !connection.reader.length_ok()) return Fail(Failure::kLength);
   if (connection.idle) return;
   const uint64_t moment = open_loop_ ? connection.begun_ns : now_ns_;
   if (started_ && moment >= measure_ns_ && moment < end_ns_) report_.latency.Record(now_ns_ - connection.begun_ns);

@@ -39,7 +39,7 @@ class LoadDriver {
     bool idle = false;         // one of --idle
     uint64_t begun_ns = 0;     // of the request: when it was due
     uint64_t sent_ns = 0;      // when it was sent, for the time-out
-    uint64_t received = 0;     // --tcp: bytes of the answer
+    uint64_t received = 0;     // of a message's answer
     ResponseReader reader;
   };
 

@@ -2,6 +2,7 @@
 
 #include <CLI/CLI.hpp>
 #include <charconv>
+#include <cstdio>
 #include <cstdlib>
 #include <string_view>
 
@@ -13,6 +14,8 @@ constexpr char kAbout[] =
     "connection sends its next request when the last was answered. With --rate: requests are due by the clock, and latency counts from "
     "the moment each was due. Answers are checked by status (2xx) and length; a failure is counted by kind, never retried; the "
     "connection is opened anew after 10 ms. --connections are shared by all due requests. One thread.";
+
+constexpr uint32_t kDatagramMax = 65507;  // over IPv4
 
 constexpr std::string_view kCurl = "User-Agent: curl/8.5.0\r\nAccept: */*\r\n";
 constexpr std::string_view kBrowser =
@@ -82,8 +85,10 @@ LoadOptions ParseLoadOptions(int argc, char** argv) {
   app.add_option("--sources", options.sources, "with that, to 127.0.0.0/8: how many source addresses 127.0.1.x, so that ports do not run out")
       ->check(CLI::Range(1, 254))->capture_default_str();
   app.add_option("--idle", options.idle, "further connections that each did one request and stay open")->check(CLI::Range(1, 1000000));
-  app.add_flag("--tcp", options.tcp, "plain messages: each of --request bytes is answered by --response bytes");
-  app.add_option("--request", options.request_bytes, "with --tcp")->check(CLI::Range(1, 1 << 30))->capture_default_str();
+  auto* tcp = app.add_flag("--tcp", options.messages, "plain messages: each of --request bytes is answered by --response bytes");
+  app.add_flag("--udp", options.udp, "datagrams of --request bytes, each sent back; one that does not come back is a timeout")
+      ->excludes(tcp);
+  app.add_option("--request", options.request_bytes, "with --tcp and --udp")->check(CLI::Range(1, 1 << 30))->capture_default_str();
   app.add_option("--response", options.response_bytes, "with --tcp")->check(CLI::Range(1, 1 << 30))->capture_default_str();
   app.add_option("--watch", options.watch, "processes, with commas: what they and the machine spent while it was measured is told too")
       ->delimiter(',')->multi_option_policy(CLI::MultiOptionPolicy::TakeAll)->check(CLI::PositiveNumber);
@@ -94,7 +99,15 @@ LoadOptions ParseLoadOptions(int argc, char** argv) {
     std::exit(app.exit(error) == 0 ? 0 : 2);
   }
   options.target = ParseAddresses(target).front();
-  options.request = options.tcp ? std::string(options.request_bytes, 'q')
+  if (options.udp) {
+    if (options.request_bytes > kDatagramMax) {
+      std::fprintf(stderr, "--request: a datagram has at most %u bytes\n", kDatagramMax);
+      std::exit(2);
+    }
+    options.messages = true;
+    options.response_bytes = options.request_bytes;
+  }
+  options.request = options.messages ? std::string(options.request_bytes, 'q')
                                 : BuildRequest(target, path, headers == "browser", post, options.new_connections);
   if (post == 0) options.body_bytes = BodyBytesOf(path);
   return options;

@@ -21,10 +21,11 @@ struct LoadOptions {
   bool new_connections = false;
   uint32_t idle = 0;           // further connections that did one request and stay
   uint32_t sources = 64;       // addresses 127.0.1.x that connections come from, with --new-connections to 127.0.0.0/8
-  bool tcp = false;
   std::vector<int> watch;        // processes whose CPU time is told
-  uint32_t request_bytes = 64;   // --tcp
-  uint32_t response_bytes = 64;  // --tcp
+  bool messages = false;         // no HTTP: --tcp or --udp
+  bool udp = false;
+  uint32_t request_bytes = 64;   // of a message
+  uint32_t response_bytes = 64;  // of its answer
   std::string request;           // all bytes of one
   std::optional<uint64_t> body_bytes;  // what a response must have
 };

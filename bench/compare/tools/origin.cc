@@ -1,4 +1,4 @@
-// ringway-bench-origin: the cheapest HTTP/1.1 server to measure a proxy with, and a TCP one. One thread, one ring. Answers
+// ringway-bench-origin: the cheapest HTTP/1.1 server to measure a proxy with, and one for TCP and UDP. One thread, one ring. Answers
 // come from memory built once; an answer and the receive of the next request are one chain, so a request costs one entry to the
 // kernel and one completion. At most one chain is under way per connection: its receive completes, or a send of it fails and
 // takes the receive along. Bodies of requests are dropped in the kernel (MSG_TRUNC, tcp(7)), never copied.
@@ -19,6 +19,7 @@
 #include "bench/compare/tools/request_head.h"
 #include "bench/compare/tools/ring.h"
 #include "bench/compare/tools/sockets.h"
+#include "bench/compare/tools/udp_echo.h"
 
 namespace ringway::bench {
 namespace {
@@ -26,6 +27,7 @@ namespace {
 struct Options {
   std::vector<std::string> listen;
   bool tcp = false;
+  bool udp = false;
   uint32_t request = 64;
   uint32_t response = 64;
 };
@@ -33,11 +35,12 @@ struct Options {
 Options ParseCommandLine(int argc, char** argv) {
   CLI::App app{
       "Answers HTTP/1.1 requests from memory: GET /b/N (N bytes), /chunked/N, /close/N (then closes), / and any request with a body "
-      "(2 bytes). With --tcp it answers each message of --request bytes with --response bytes."};
+      "(2 bytes). With --tcp it answers each message of --request bytes with --response bytes, with --udp each datagram with itself."};
   Options options;
   app.add_option("--listen", options.listen, "ADDRESS:PORT or ADDRESS:FIRST-LAST; may be given again")
       ->required()->check(CheckRange);
-  app.add_flag("--tcp", options.tcp, "plain messages instead of HTTP");
+  auto* tcp = app.add_flag("--tcp", options.tcp, "plain messages instead of HTTP");
+  app.add_flag("--udp", options.udp, "datagrams, sent back as they came")->excludes(tcp);
   app.add_option("--request", options.request, "bytes of a message, with --tcp")->check(CLI::Range(1, 1 << 30));
   app.add_option("--response", options.response, "bytes of an answer, with --tcp")->check(CLI::Range(1, 1 << 30));
   try {
@@ -46,6 +49,15 @@ Options ParseCommandLine(int argc, char** argv) {
     std::exit(app.exit(error) == 0 ? 0 : 2);
   }
   return options;
+}
+
+std::vector<Address> AllAddresses(const Options& options) {
+  std::vector<Address> all;
+  for (const std::string& text : options.listen) {
+    const std::vector<Address> some = ParseAddresses(text);
+    all.insert(all.end(), some.begin(), some.end());
+  }
+  return all;
 }
 
 enum Op : uint8_t { kOwn, kAccept, kRecv, kSwallow, kSend, kResume };
@@ -70,12 +82,10 @@ class Origin {
     if (nowhere == MAP_FAILED) Die("mmap", errno);
     nowhere_ = nowhere;
     message_.assign(options.tcp ? options.response : 0, 'x');
-    for (const std::string& text : options.listen) {
-      for (const Address& address : ParseAddresses(text)) {
-        listeners_.push_back(Listen(address));
-        SetNoDelay(listeners_.back());  // inherited by what is accepted
-        ring_.Accept(listeners_.back(), Tag{kAccept, static_cast<uint32_t>(listeners_.size() - 1)});
-      }
+    for (const Address& address : AllAddresses(options)) {
+      listeners_.push_back(Listen(address));
+      SetNoDelay(listeners_.back());  // inherited by what is accepted
+      ring_.Accept(listeners_.back(), Tag{kAccept, static_cast<uint32_t>(listeners_.size() - 1)});
     }
   }
 
@@ -244,6 +254,7 @@ int main(int argc, char** argv) {
   using namespace ringway::bench;
   const Options options = ParseCommandLine(argc, argv);
   RaiseFileLimit();
-  Origin(options).Run();
+  if (options.udp) UdpEcho(AllAddresses(options)).Run();
+  else Origin(options).Run();
   return 0;
 }

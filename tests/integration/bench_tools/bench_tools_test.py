@@ -157,6 +157,32 @@ class EveryMode(unittest.TestCase):
         report = self.whole("--tcp", "--response", 100000, "--connections", 4, port=self.tcp_proxy)
         self.assertGreater(report["bytes"], (report["requests"] - 4) * 100000)
 
+    def test_datagrams(self):
+        port = free_port()
+        origin = subprocess.Popen([ORIGIN, "--listen", f"127.0.0.1:{port}", "--udp"])
+        try:
+            with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+                probe.connect(("127.0.0.1", port))
+                probe.settimeout(0.05)
+                for _ in range(200):
+                    try:
+                        probe.send(b"there?")
+                        self.assertEqual(probe.recv(100), b"there?")
+                        break
+                    except OSError:
+                        time.sleep(0.02)
+            for size in (1, 64, 9000):
+                self.whole("--udp", "--request", size, "--connections", 8, port=port)
+        finally:
+            self.assertEqual(stop(origin), 0)
+        self.assertEqual(list(load(port, "--udp", "--connections", 2)["failures"]), ["refused"])
+
+    def test_lost_datagrams_are_counted(self):
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as silent:
+            silent.bind(("127.0.0.1", 0))
+            report = load(silent.getsockname()[1], "--udp", "--connections", 2, "--timeout", 0.2)
+        self.assertEqual((list(report["failures"]), report["requests"]), (["timeout"], 0))
+
     def test_pipelined_requests_are_answered_in_order(self):
         with socket.create_connection(("127.0.0.1", self.proxy)) as connection:
             connection.sendall(b"".join(b"GET /b/%d HTTP/1.1\r\nHost: a\r\n\r\n" % size for size in (1, 200000, 2)) +
