@@ -1,5 +1,7 @@
 #include "dataplane/core/forward.h"
 
+#include <cstring>
+
 namespace ringway::dp {
 namespace {
 
@@ -38,11 +40,27 @@ uint32_t Finish(Assembler& assembler, const Cuts& cuts, uint32_t head_size, std:
   return assembler.count();
 }
 
+constexpr uint32_t kMovedMax = 512;
+
+// By how much what begins at `start` was moved.
+uint32_t CloseGap(char* data, uint32_t start, Cuts& cuts) {
+  if (cuts.count != 1 || cuts.at[0].offset - start > kMovedMax) return 0;
+  const Span gap = cuts.at[0];
+  std::memmove(data + start + gap.size, data + start, gap.offset - start);
+  cuts.count = 0;
+  return gap.size;
+}
+
 }  // namespace
 
-uint32_t ForwardRequest(char* data, const RequestHead& head, std::string_view inserted, uint32_t body, Slice* out) {
+uint32_t ForwardRequest(char* data, RequestHead& head, std::string_view inserted, uint32_t body, Slice* out) {
   // A 1.0 request without a Host line would be refused by an endpoint as 1.1.
   if (head.host.size > 0 && !head.host_from_target) data[head.version_offset] = '1';
+  if (!head.absolute_form) {
+    const uint32_t moved = CloseGap(data, head.start, head.cuts);
+    head.start += moved;
+    head.version_offset += moved;
+  }
   Assembler assembler(data, head.start, out);
   if (head.absolute_form) {
     const uint32_t target_end = head.target.offset + head.target.size;
@@ -59,9 +77,9 @@ uint32_t ForwardRequest(char* data, const RequestHead& head, std::string_view in
   return Finish(assembler, head.cuts, head.size, inserted, body);
 }
 
-uint32_t ForwardResponse(char* data, const ResponseHead& head, std::string_view inserted, uint32_t body, Slice* out) {
+uint32_t ForwardResponse(char* data, ResponseHead& head, std::string_view inserted, uint32_t body, Slice* out) {
   data[head.version_offset] = '1';
-  Assembler assembler(data, 0, out);
+  Assembler assembler(data, CloseGap(data, 0, head.cuts), out);
   return Finish(assembler, head.cuts, head.size, inserted, body);
 }
 

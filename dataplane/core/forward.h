@@ -1,6 +1,8 @@
 // A parsed head as the slices that are forwarded: the received bytes without what is cut, with a block of lines inserted
-// before the blank line. Nothing is copied but the inserted block. The version digit is set in place: a proxy speaks its own
-// version (RFC 9110 section 2.5).
+// before the blank line. The version digit is set in place: a proxy speaks its own version (RFC 9110 section 2.5).
+//
+// One slice is cheaper to send than two (docs/adr/0012): where one place is cut, the few bytes before it are moved up to what
+// follows. Beyond `start`, `size` and what a second call needs, offsets in the head then no longer hold.
 #pragma once
 
 #include <cstdint>
@@ -13,7 +15,7 @@ namespace ringway::dp {
 
 // Writes slices to `out` (room for kSlicesMax) and returns their number. The last slice is the blank line; `body` bytes that
 // follow the head at data + head.size go along with it. `inserted` holds whole lines and must live as long as the slices.
-uint32_t ForwardRequest(char* data, const RequestHead& head, std::string_view inserted, uint32_t body, Slice* out);
-uint32_t ForwardResponse(char* data, const ResponseHead& head, std::string_view inserted, uint32_t body, Slice* out);
+uint32_t ForwardRequest(char* data, RequestHead& head, std::string_view inserted, uint32_t body, Slice* out);
+uint32_t ForwardResponse(char* data, ResponseHead& head, std::string_view inserted, uint32_t body, Slice* out);
 
 }  // namespace ringway::dp

@@ -6,16 +6,32 @@
 namespace ringway::dp {
 namespace {
 
+// A byte in decimal with a dot behind it: its text, and how long that is.
+struct Decimal {
+  char text[4];
+  uint32_t size;
+};
+constexpr std::array<Decimal, 256> kDecimals = [] {
+  std::array<Decimal, 256> all{};
+  for (uint32_t b = 0; b < 256; ++b) {
+    Decimal& d = all[b];
+    if (b >= 100) d.text[d.size++] = static_cast<char>('0' + b / 100);
+    if (b >= 10) d.text[d.size++] = static_cast<char>('0' + b / 10 % 10);
+    d.text[d.size++] = static_cast<char>('0' + b % 10);
+    d.text[d.size++] = '.';
+  }
+  return all;
+}();
+
+// Each byte is written with all of its text's room: what is too much is overwritten by the next.
 uint32_t WriteV4(const uint8_t* bytes, char* out) {
   char* p = out;
   for (int i = 0; i < 4; ++i) {
-    const uint8_t b = bytes[i];
-    if (i > 0) *p++ = '.';
-    if (b >= 100) *p++ = static_cast<char>('0' + b / 100);
-    if (b >= 10) *p++ = static_cast<char>('0' + b / 10 % 10);
-    *p++ = static_cast<char>('0' + b % 10);
+    const Decimal& d = kDecimals[bytes[i]];
+    std::memcpy(p, d.text, sizeof d.text);
+    p += d.size;
   }
-  return static_cast<uint32_t>(p - out);
+  return static_cast<uint32_t>(p - out) - 1;
 }
 
 // RFC 5952 section 4: the longest run of two or more zero groups becomes "::", the first of equals.

@@ -136,6 +136,8 @@ inline constexpr uint8_t kRefusedMax = 16;
 inline constexpr uint32_t kTriedMax = 16 + kRefusedMax + 2;
 
 struct Exchange {
+  Exchange() {}  // leaves `head` and what has no initializer as it is
+
   uint32_t generation = 0;  // Slab's
   uint32_t next_free = 0;   // Slab's
   ExchangeState state = ExchangeState::kUnbinding;
@@ -186,7 +188,9 @@ struct Exchange {
   uint32_t response_end = 0;
   uint32_t response_scanned = 0;
   std::array<EndpointHandle, kTriedMax> tried;
-  RequestHead head;
+  union {
+    RequestHead head;
+  };
   Flow request;
   Flow response;
   std::array<char, kReplyBytesMax> text;  // inserted request lines, later perhaps our own response

@@ -22,15 +22,13 @@ class TimerWheel {
   void Set(uint32_t timer, uint64_t deadline_us) {
     Node& node = nodes_[timer];
     node.deadline = deadline_us / kTickUs + 1;
-    if (node.linked) {
-      if (node.deadline >= node.place) return;
-      Unlink(timer);
-    }
+    if (node.deadline >= node.place) [[likely]] return;
+    if (node.place != kNowhere) Unlink(timer);
     Link(timer);
   }
 
   void Clear(uint32_t timer) {
-    if (nodes_[timer].linked) Unlink(timer);
+    if (nodes_[timer].place != kNowhere) Unlink(timer);
   }
 
   // Calls fire(timer) for each that is due at `now_us`. The timer is unlinked before; fire may set any timer.
@@ -69,14 +67,14 @@ class TimerWheel {
 
  private:
   static constexpr uint32_t kNone = ~0u;
+  static constexpr uint64_t kNowhere = ~uint64_t{0};  // not linked; after every deadline
   static constexpr uint32_t kAside = kSlots;  // head of the list being swept
   struct Node {
     uint64_t deadline = 0;  // ticks
-    uint64_t place = 0;     // tick under which it is linked, <= deadline
+    uint64_t place = kNowhere;  // tick under which it is linked, <= deadline
     uint32_t next = kNone;
     uint32_t previous = kNone;
     uint32_t list = 0;  // head it hangs on
-    bool linked = false;
   };
 
   void Link(uint32_t timer) {
@@ -90,7 +88,6 @@ class TimerWheel {
     if (node.next != kNone) nodes_[node.next].previous = timer;
     heads_[slot] = timer;
     occupied_[slot / 64] |= uint64_t{1} << (slot % 64);
-    node.linked = true;
     ++linked_;
   }
 
@@ -101,7 +98,7 @@ class TimerWheel {
     else heads_[slot] = node.next;
     if (node.next != kNone) nodes_[node.next].previous = node.previous;
     if (slot != kAside && heads_[slot] == kNone) occupied_[slot / 64] &= ~(uint64_t{1} << (slot % 64));
-    node.linked = false;
+    node.place = kNowhere;
     --linked_;
   }
 

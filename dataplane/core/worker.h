@@ -59,6 +59,8 @@ class Worker {
   uint32_t timers() const { return wheel_.linked(); }
 
  private:
+  static constexpr uint32_t kForwardedRestMax = 64;
+  static constexpr uint32_t kForwardedMax = 192;  // all inserted lines
   enum class Failure : uint8_t { kConnect, kLocal, kEarly, kBadResponse, kTimeout };
   struct ListenerState {
     const ListenerEntry* entry = nullptr;
@@ -67,6 +69,9 @@ class Worker {
     bool accepting = false;
     uint32_t generation = 0;
     uint64_t resume_us = 0;
+    // What follows the client's address in the lines inserted into a request: see WriteForwarded.
+    uint32_t forwarded_size = 0;
+    std::array<char, kForwardedRestMax> forwarded;
   };
 
   struct HeldSocket {
@@ -92,6 +97,7 @@ class Worker {
   // worker_accept.h
   void TakeMap();
   void AdoptListener(ListenerHandle handle, const ListenerEntry* entry);
+  void WriteForwardedRest(ListenerState& listener);
   void StopListening(ListenerHandle handle);
   void LeaveListening(ListenerHandle handle);
   void ArmAccept(ListenerHandle handle);
@@ -117,7 +123,8 @@ class Worker {
   void ParseRequest(Session& s);
   void RefuseRequest(Session& s, uint16_t status, Refusal refusal);
   Exchange* OpenExchange(Session& s);
-  void BeginExchange(Session& s, const RequestHead& head);
+  Exchange& AttachExchange(Session& s, uint32_t slot);
+  void BeginExchange(Session& s, Exchange& e, const ListenerEntry& listener);
   bool FrameRequest(Exchange& e, uint32_t available);
   void OnRequestBody(Exchange& e, BufferRef got, uint32_t size);
 
@@ -155,7 +162,7 @@ class Worker {
   void Unbind(Exchange& e);
   void OnConnected(uint32_t slot, const Completion& c);
   void SendRequest(Exchange& e);
-  void WriteForwarded(Exchange& e);
+  void WriteForwarded(Exchange& e, bool alone);
   void SubmitUpstreamSend(Exchange& e);
   void OnUpstreamSent(uint32_t slot, const Completion& c);
   void OnUpstreamSendFailed(Exchange& e, Verdict verdict);
@@ -276,12 +283,7 @@ class Worker {
   }
   void CountLimit(Limit limit) { counters_.worker.limits_total[static_cast<size_t>(limit)].Add(); }
   void CountTimeout(Timeout timeout) { counters_.worker.timeouts_total[static_cast<size_t>(timeout)].Add(); }
-  void TakeBuffer(const BufferRef& got) {
-    if (got.held()) GaugeOf(got.group).Add();
-  }
-  Counter& GaugeOf(Group group) {
-    return group == Group::kSmall ? counters_.worker.buffers_small_used : counters_.worker.buffers_large_used;
-  }
+  void PublishGauges();
 
   static constexpr uint32_t kLingerMs = 2000;
   static constexpr uint32_t kLingerBytesMax = 256 << 10;
@@ -307,6 +309,8 @@ class Worker {
   const uint32_t retry_burst_;
   const bool splice_;
   const ServiceEntry defaults_;
+  const uint32_t buffers_small_;
+  const uint32_t buffers_large_;
 
   Slab<Session> sessions_;
   uint32_t sessions_taken_ = 0;
@@ -333,6 +337,8 @@ class Worker {
   uint32_t waiting_room_ = 0;  // exchanges, of all services
   uint64_t recheck_us_ = 0;
 
+  uint64_t completions_ = 0;
+
   uint32_t accepts_ = 0;      // in flight, those of listeners that are gone included
   // Sockets accepted while all session slots were taken, oldest first.
   static constexpr uint32_t kHeldMax = 1024;
@@ -356,6 +362,8 @@ Worker<IoType>::Worker(IoType& io, WorkerShared& shared, uint32_t index, const W
       index_(index),
       retry_burst_(limits.retry_burst),
       splice_(limits.splice),
+      buffers_small_(io.BuffersFree(Group::kSmall)),
+      buffers_large_(io.BuffersFree(Group::kLarge)),
       sessions_(limits.sessions_max),
       exchanges_(limits.sessions_max),
       upstreams_(limits.upstreams_max),
@@ -366,7 +374,6 @@ template <Io IoType>
 bool Worker<IoType>::Step() {
   const uint32_t wait = !queued_.empty() ? 0 : accept_idle_ || stopping_ ? 20 : waiting_room_ != 0 ? kRecheckMs : kWaitMsMax;
   io_.Turn(wheel_.WaitMs(io_.NowUs(), wait), [this](const Completion& c) { Dispatch(c); });
-  counters_.worker.turns_total.Add();
   if (!queued_.empty()) RunBulk();
   if (shared_.next_map.load(std::memory_order_relaxed) != nullptr) TakeMap();
   wheel_.Advance(io_.NowUs(), [this](uint32_t timer) { OnDeadline(timer); });
@@ -376,12 +383,26 @@ bool Worker<IoType>::Step() {
   if (!stopping_ && ((leaving_ && LeftAlone()) || shared_.stop.load(std::memory_order_acquire))) BeginStop();
   if (waiting_room_ != 0) RecheckWaiting();
   if (wake_any_) WakeWaiting();
+  PublishGauges();
   return !(stopping_ && FinishStop());
+}
+
+// What need not be counted at each change: once a turn.
+template <Io IoType>
+void Worker<IoType>::PublishGauges() {
+  WorkerCounters& counters = counters_.worker;
+  counters.turns_total.Add();
+  counters.completions_total.Set(completions_);
+  counters.sessions_open.Set(sessions_.in_use());
+  counters.exchanges_open.Set(exchanges_.in_use());
+  counters.upstreams_open.Set(upstreams_.in_use());
+  counters.buffers_small_used.Set(buffers_small_ - io_.BuffersFree(Group::kSmall));
+  counters.buffers_large_used.Set(buffers_large_ - io_.BuffersFree(Group::kLarge));
 }
 
 template <Io IoType>
 void Worker<IoType>::Dispatch(const Completion& c) {
-  counters_.worker.completions_total.Add();
+  ++completions_;
   switch (c.tag.op) {
     case Op::kAccept:
       return OnAccepted(c);

@@ -1,6 +1,9 @@
 // Worker: maps and listeners, new sessions, the graceful stop.
 #pragma once
 
+#include <cstring>
+#include <string>
+
 #include "dataplane/core/worker.h"
 
 namespace ringway::dp {
@@ -40,6 +43,15 @@ void Worker<IoType>::AdoptListener(ListenerHandle handle, const ListenerEntry* e
     if (stopping_ || leaving_) StopListening(handle);
   }
   listener.entry = entry;
+  if (entry != nullptr) WriteForwardedRest(listener);
+}
+
+template <Io IoType>
+void Worker<IoType>::WriteForwardedRest(ListenerState& listener) {
+  const std::string text = "\r\nX-Forwarded-Port: " + std::to_string(listener.entry->address.port) + "\r\nX-Forwarded-Proto: http\r\n";
+  static_assert(sizeof "\r\nX-Forwarded-Port: 65535\r\nX-Forwarded-Proto: http\r\n" <= kForwardedRestMax);
+  std::memcpy(listener.forwarded.data(), text.data(), text.size());
+  listener.forwarded_size = static_cast<uint32_t>(text.size());
 }
 
 // The accept in flight completes under an old generation and is then ignored.
@@ -131,7 +143,6 @@ void Worker<IoType>::OpenSession(ListenerHandle handle, int fd) {
   wheel_.Init(TimerOf(s));
   CountersOf(s).sessions_open.Add();
   CountersOf(s).sessions_total.Add();
-  counters_.worker.sessions_open.Add();
   ++sessions_taken_;
   TellSessions();
   if (sessions_.in_use() == sessions_.capacity()) PauseAccepting(Limit::kSessions);

@@ -129,7 +129,6 @@ int32_t Worker<IoType>::ReceiveBulk(Flow& flow, int fd, BufferRef& got) {
   }
   if (flow.pipe == kNoPipe && result == -ENOBUFS && !flow.unsent()) {
     got = {io_.TakeLarge(), Group::kLarge};
-    TakeBuffer(got);
     if (!got.held()) {
       CountLimit(Limit::kBuffersLarge);
       return result;

@@ -202,7 +202,6 @@ void Worker<IoType>::TryFreeSession(Session& s) {
   else io_.Close(s.fd);
   s.fd = -1;
   CountersOf(s).sessions_open.Sub();
-  counters_.worker.sessions_open.Sub();
   sessions_.Free(SlotOf(s));
   TellSessions();
 }
@@ -227,7 +226,6 @@ void Worker<IoType>::TryFreeUpstream(Upstream& u) {
   if (u.reset) io_.Reset(u.fd);
   else io_.Close(u.fd);
   u.fd = -1;
-  counters_.worker.upstreams_open.Sub();
   counters_.endpoints[u.endpoint].upstreams_open.Sub();
   const uint32_t exchange = u.exchange;
   upstreams_.Free(SlotOf(u));
@@ -244,14 +242,12 @@ void Worker<IoType>::FreeExchange(Exchange& e) {
   ReleaseFlow(e.request);
   ReleaseFlow(e.response);
   SessionOf(e).exchange = kNoSlot;
-  counters_.worker.exchanges_open.Sub();
   exchanges_.Free(SlotOf(e));
 }
 
 template <Io IoType>
 void Worker<IoType>::ReturnBuffer(BufferRef& buffer) {
   if (!buffer.held()) return;
-  GaugeOf(buffer.group).Sub();
   io_.ReturnBuffer(buffer.group, buffer.id);
   buffer = {};
 }

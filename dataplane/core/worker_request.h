@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <new>
 #include <utility>
 
 #include "dataplane/core/route.h"
@@ -31,7 +32,6 @@ template <Io IoType>
 void Worker<IoType>::OnClientReceived(uint32_t slot, const Completion& c) {
   Session& s = sessions_[slot];
   BufferRef got{c.buffer, Group::kSmall};
-  TakeBuffer(got);
   if (s.generation != c.tag.generation) {
     counters_.worker.unexpected_total.Add();
     return ReturnBuffer(got);
@@ -161,15 +161,24 @@ void Worker<IoType>::ParseRequest(Session& s) {
   const ListenerEntry* listener = Listener(s);
   if (listener == nullptr) return CloseSession(s);
   char* data = io_.BufferData(s.in.group, s.in.id);
-  RequestHead head;
   const RequestRules rules{{listener->head_bytes_max, listener->target_bytes_max}, s.trusted, true};
-  switch (ParseRequestHead(data + s.in_begin, s.in_end - s.in_begin, rules, s.scanned, head)) {
+  // Parsed where it will stay: most heads are whole.
+  const uint32_t slot = exchanges_.Allocate();
+  if (slot == kNoSlot) {
+    CountLimit(Limit::kExchanges);
+    return CloseSession(s);
+  }
+  RequestHead& head = exchanges_[slot].head;
+  const HeadError error = ParseRequestHead(data + s.in_begin, s.in_end - s.in_begin, rules, s.scanned, head);
+  if (error == HeadError::kNone) [[likely]] return BeginExchange(s, AttachExchange(s, slot), *listener);
+  const BadReason reason = head.bad_reason;
+  exchanges_.Free(slot);
+  switch (error) {
     case HeadError::kNone:
-      return BeginExchange(s, head);
     case HeadError::kIncomplete:
       break;
     case HeadError::kBad:
-      CountersOf(s).bad_requests_total[static_cast<size_t>(head.bad_reason)].Add();
+      CountersOf(s).bad_requests_total[static_cast<size_t>(reason)].Add();
       return RefuseRequest(s, 400, Refusal::kBadRequest);
     case HeadError::kTooLarge:
       return RefuseRequest(s, 431, Refusal::kHeadTooLarge);
@@ -195,13 +204,19 @@ template <Io IoType>
 Exchange* Worker<IoType>::OpenExchange(Session& s) {
   const uint32_t slot = exchanges_.Allocate();
   if (slot == kNoSlot) return nullptr;
+  Exchange& e = AttachExchange(s, slot);
+  new (&e.head) RequestHead;
+  return &e;
+}
+
+template <Io IoType>
+Exchange& Worker<IoType>::AttachExchange(Session& s, uint32_t slot) {
   Exchange& e = exchanges_[slot];
   e.session = SlotOf(s);
   e.start_us = io_.NowUs();
   s.exchange = slot;
   s.state = SessionState::kExchange;
-  counters_.worker.exchanges_open.Add();
-  return &e;
+  return e;
 }
 
 constexpr End EndOf(Refusal refusal) { return static_cast<End>(static_cast<size_t>(End::kBadRequest) + static_cast<size_t>(refusal)); }
@@ -227,14 +242,8 @@ void Worker<IoType>::RefuseRequest(Session& s, uint16_t status, Refusal refusal)
 }
 
 template <Io IoType>
-void Worker<IoType>::BeginExchange(Session& s, const RequestHead& head) {
-  Exchange* opened = OpenExchange(s);
-  if (opened == nullptr) {
-    CountLimit(Limit::kExchanges);
-    return CloseSession(s);
-  }
-  Exchange& e = *opened;
-  e.head = head;
+void Worker<IoType>::BeginExchange(Session& s, Exchange& e, const ListenerEntry& listener) {
+  const RequestHead& head = e.head;
   e.head_only = head.method == Method::kHead;
   e.close_after = !head.keep_alive || s.input_ended || Closing();
   e.request_buffer = s.in;
@@ -250,7 +259,7 @@ void Worker<IoType>::BeginExchange(Session& s, const RequestHead& head) {
     s.in = {};
   }
   const char* data = io_.BufferData(e.request_buffer.group, e.request_buffer.id) + e.request_begin;
-  if (Logs(Listener(s))) NoteExchange(e, data);
+  if (Logs(&listener)) NoteExchange(e, data);
   e.bytes_received = head.size + e.body_first;
   if (!framed || head.method == Method::kConnect) {
     const Refusal refusal = framed ? Refusal::kNotImplemented : Refusal::kBadRequest;
@@ -260,7 +269,7 @@ void Worker<IoType>::BeginExchange(Session& s, const RequestHead& head) {
     e.reply_status = framed ? 501 : 400;
     return SendReply(e);
   }
-  e.service = MatchRoute(*Listener(s), {data + head.host.offset, head.host.size}, {data + head.path.offset, head.path.size});
+  e.service = MatchRoute(listener, {data + head.host.offset, head.host.size}, {data + head.path.offset, head.path.size});
   if (e.service == kNoHandle) {
     CountersOf(s).refused_total[static_cast<size_t>(Refusal::kNoRoute)].Add();
     e.end = End::kNoRoute;
@@ -269,7 +278,7 @@ void Worker<IoType>::BeginExchange(Session& s, const RequestHead& head) {
   }
   ServiceOf(e).requests_total.Add();
   ServiceOf(e).exchanges_in_flight.Add();
-  WriteForwarded(e);
+  WriteForwarded(e, available == 0);
   ChooseEndpoint(e);
 }
 

@@ -31,7 +31,6 @@ template <Io IoType>
 void Worker<IoType>::OnUpstreamReceived(uint32_t slot, const Completion& c) {
   Upstream& u = upstreams_[slot];
   BufferRef got{c.buffer, Group::kSmall};
-  TakeBuffer(got);
   if (u.generation != c.tag.generation) {
     counters_.worker.unexpected_total.Add();
     return ReturnBuffer(got);

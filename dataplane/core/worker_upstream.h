@@ -111,7 +111,6 @@ bool Worker<IoType>::BindNew(Exchange& e, const EndpointEntry& endpoint, const S
   e.reused = false;
   e.connect_us = kNever;
   e.state = ExchangeState::kConnecting;
-  counters_.worker.upstreams_open.Add();
   counters_.endpoints[endpoint.handle].upstreams_open.Add();
   counters_.endpoints[endpoint.handle].connects_total.Add();
   SetDeadline(SessionOf(e), service.connect_timeout_ms);
@@ -177,32 +176,33 @@ void Worker<IoType>::SendRequest(Exchange& e) {
   SubmitUpstreamSend(e);
 }
 
-// Written once a request, while its listener is sure to be there. X-Forwarded-For is appended to what a
-// trusted proxy sent, -Port and -Proto are set (where a trusted proxy forwards for somebody, its own stay).
+// Written once a request, while its listener is sure to be there. X-Forwarded-For is appended to what a trusted proxy sent, -Port
+// and -Proto are set (where a trusted proxy forwards for somebody, its own stay). Where the head is alone in its buffer they are
+// written behind it, over its blank line, so that all of it is one slice.
 template <Io IoType>
-void Worker<IoType>::WriteForwarded(Exchange& e) {
+void Worker<IoType>::WriteForwarded(Exchange& e, bool alone) {
   const Session& s = SessionOf(e);
-  char* const begin = e.text.data();
+  const uint32_t head_end = e.request_begin + e.head.size;
+  const bool in_place = alone && io_.BufferSize(e.request_buffer.group) - head_end >= kForwardedMax;
+  char* const begin = in_place ? io_.BufferData(e.request_buffer.group, e.request_buffer.id) + head_end - 2 : e.text.data();
   char* p = begin;
-  const auto put = [&p](std::string_view text) {
-    std::memcpy(p, text.data(), text.size());
-    p += text.size();
-  };
-  put("X-Forwarded-For: ");
+  constexpr std::string_view kFor = "X-Forwarded-For: ", kUpgrade = "Connection: Upgrade\r\n", kLineEnd = "\r\n";
+  std::memcpy(p, kFor.data(), kFor.size());
+  p += kFor.size();
   p += FormatIp(s.peer, p);
-  put("\r\n");
-  if (e.head.forwarded_for.size == 0) {
-    put("X-Forwarded-Port: ");
-    char digits[5];
-    int count = 0;
-    for (uint32_t port = Listener(s)->address.port; port > 0 || count == 0; port /= 10) {
-      digits[count++] = static_cast<char>('0' + port % 10);
-    }
-    while (count > 0) *p++ = digits[--count];
-    put("\r\nX-Forwarded-Proto: http\r\n");
+  const ListenerState& listener = listeners_[s.listener];
+  std::memcpy(p, listener.forwarded.data(), kForwardedRestMax);
+  p += e.head.forwarded_for.size == 0 ? listener.forwarded_size : kLineEnd.size();
+  if (e.head.upgrade) {
+    std::memcpy(p, kUpgrade.data(), kUpgrade.size());
+    p += kUpgrade.size();
   }
-  if (e.head.upgrade) put("Connection: Upgrade\r\n");
-  e.text_size = static_cast<uint16_t>(p - begin);
+  if (in_place) {
+    std::memcpy(p, kLineEnd.data(), kLineEnd.size());
+    e.head.size += static_cast<uint32_t>(p - begin);
+  } else {
+    e.text_size = static_cast<uint16_t>(p - begin);
+  }
 }
 
 template <Io IoType>

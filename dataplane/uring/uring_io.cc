@@ -67,13 +67,6 @@ socklen_t ToSockaddr(const IpAddress& address, sockaddr_storage& out) {
 
 }  // namespace
 
-absl::StatusOr<std::unique_ptr<UringIo>> UringIo::Create(const UringOptions& options) {
-  std::unique_ptr<UringIo> io(new UringIo());
-  absl::Status status = io->Init(options);
-  if (!status.ok()) return status;
-  return io;
-}
-
 absl::Status UringIo::Init(const UringOptions& options) {
   io_uring_params params{};
   params.flags = IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN | IORING_SETUP_SUBMIT_ALL | IORING_SETUP_CQSIZE;

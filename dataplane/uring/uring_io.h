@@ -12,7 +12,7 @@
 #include <memory>
 #include <vector>
 
-#include "absl/status/statusor.h"
+#include "absl/status/status.h"
 #include "dataplane/core/io.h"
 
 namespace ringway::dp {
@@ -27,8 +27,10 @@ struct UringOptions {
 
 class UringIo {
  public:
-  // On the thread that will use it. The message names the call, the errno and the remedy (seccomp profile, sysctl, kernel).
-  static absl::StatusOr<std::unique_ptr<UringIo>> Create(const UringOptions& options);
+  UringIo() = default;
+  // Before anything else, on the thread that will use it. The message names the call, the errno and the remedy (seccomp profile,
+  // sysctl, kernel).
+  absl::Status Init(const UringOptions& options);
   ~UringIo();
   UringIo(const UringIo&) = delete;
   UringIo& operator=(const UringIo&) = delete;
@@ -114,8 +116,6 @@ class UringIo {
     int out = -1;
   };
 
-  UringIo() = default;
-  absl::Status Init(const UringOptions& options);
   absl::Status InitPool(Group group, uint32_t count, uint32_t buffer_size);
   Pool& PoolOf(Group group) { return pools_[static_cast<size_t>(group)]; }
   absl::Status ProvideSmall();

@@ -11,6 +11,10 @@
 namespace ringway::dp {
 namespace {
 
+// A type of this file alone: the compiler then knows every call of the Worker's functions, and puts into one another what is
+// called once (docs/adr/0012).
+class RingIo : public UringIo {};
+
 class Thread : public WorkerThread {
  public:
   Thread(const WorkerThreadOptions& options, WorkerShared& shared) : options_(options), shared_(shared) {}
@@ -31,21 +35,20 @@ class Thread : public WorkerThread {
  private:
   // The ring is made here, on the one thread that may use it.
   void Main(std::promise<absl::Status>& started) {
-    absl::StatusOr<std::unique_ptr<UringIo>> io = UringIo::Create(options_.uring);
-    if (!io.ok()) return started.set_value(io.status());
-    io_ = *std::move(io);
+    io_ = std::make_unique<RingIo>();
+    if (absl::Status status = io_->Init(options_.uring); !status.ok()) return started.set_value(std::move(status));
     WorkerLimits limits;
     limits.sessions_max = options_.sessions_max;
     limits.upstreams_max = options_.upstreams_max;
     limits.seed = 0x9e3779b97f4a7c15u * (options_.index + 1) ^ io_->NowUs();
-    auto worker = std::make_unique<Worker<UringIo>>(*io_, shared_, options_.index, limits);
+    auto worker = std::make_unique<Worker<RingIo>>(*io_, shared_, options_.index, limits);
     started.set_value(absl::OkStatus());  // `started` is gone after this
     worker->Run();
   }
 
   const WorkerThreadOptions options_;
   WorkerShared& shared_;
-  std::unique_ptr<UringIo> io_;  // lives as long as this, for Wake
+  std::unique_ptr<RingIo> io_;  // lives as long as this, for Wake
   std::thread thread_;
 };
 

@@ -65,6 +65,34 @@ TEST(ForwardRequest, SpeaksItsOwnVersion) {
   EXPECT_EQ(Request("GET /a HTTP/1.0\r\n\r\n"), "GET /a HTTP/1.0\r\n\r\n");  // 1.1 would need a Host
 }
 
+TEST(ForwardRequest, OneCutLeavesOneSliceAndASecondCallSaysTheSame) {
+  std::string text = "\r\nGET /a HTTP/1.0\r\nHost: h\r\nConnection: keep-alive\r\nAccept: */*\r\n\r\n";
+  RequestHead head;
+  uint32_t scanned = 0;
+  const RequestRules rules{{16384, 8000}, false, true};
+  ASSERT_EQ(ParseRequestHead(text.data(), static_cast<uint32_t>(text.size()), rules, scanned, head), HeadError::kNone);
+  std::array<Slice, kSlicesMax> slices;
+  for (int attempt = 0; attempt < 3; ++attempt) {
+    const uint32_t count = ForwardRequest(text.data(), head, "", 0, slices.data());
+    EXPECT_EQ(count, 1u);
+    EXPECT_EQ(Join(slices, count), "GET /a HTTP/1.1\r\nHost: h\r\nAccept: */*\r\n\r\n");
+  }
+}
+
+TEST(ForwardRequest, WhatStandsFarBeforeACutIsNotMoved) {
+  const std::string far = "A: " + std::string(600, 'a') + "\r\n";
+  std::string text = "GET /a HTTP/1.1\r\nHost: h\r\n" + far + "Connection: keep-alive\r\nB: 1\r\n\r\n";
+  RequestHead head;
+  uint32_t scanned = 0;
+  const RequestRules rules{{16384, 8000}, false, true};
+  ASSERT_EQ(ParseRequestHead(text.data(), static_cast<uint32_t>(text.size()), rules, scanned, head), HeadError::kNone);
+  std::array<Slice, kSlicesMax> slices;
+  const uint32_t count = ForwardRequest(text.data(), head, "", 0, slices.data());
+  EXPECT_EQ(count, 2u);
+  EXPECT_EQ(slices[0].data, text.data());
+  EXPECT_EQ(Join(slices, count), "GET /a HTTP/1.1\r\nHost: h\r\n" + far + "B: 1\r\n\r\n");
+}
+
 TEST(ForwardResponse, CutsInsertsAndSpeaksItsOwnVersion) {
   EXPECT_EQ(Response("HTTP/1.0 200 OK\r\nConnection: X-Hop\r\nX-Hop: 1\r\nContent-Length: 2\r\nKeep-Alive: 3\r\n\r\nabXX",
                      "Connection: close\r\n", 2),
