@@ -1,5 +1,5 @@
 """The targets of the product, each judged from the rows that were measured. The figures are ratios within one row."""
-from judge import best_of, median, ratio
+from judge import best_of, median, quiet, ratio
 
 MET, MISSED, OPEN = "met", "missed", "not measured"
 
@@ -65,7 +65,8 @@ def judge(rows):
     table = []
     for name, what, side, limit, unit, how in TARGETS:
         seen = how(rows[name]) if name in rows else None
-        entry = {"row": name, "what": what, "side": side, "limit": limit, "unit": unit, "seen": seen, "verdict": OPEN, "by": 0}
+        entry = {"row": name, "what": what, "side": side, "limit": limit, "unit": unit, "seen": seen, "verdict": OPEN, "by": 0,
+                 "quiet": quiet(rows[name]) if name in rows else True}
         if seen is not None:
             met = seen <= limit if side == "at most" else seen >= limit
             entry["verdict"] = MET if met else MISSED

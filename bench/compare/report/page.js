@@ -65,10 +65,11 @@ function drawRatios(canvas) {
     return { label, data: spans.map(s => s && s.median), spans, base: 0.1, backgroundColor: color(key) };
   });
   const most = Math.max(2, ...datasets.flatMap(d => d.spans.map(s => s ? s.max : 0)));
+  const least = Math.min(0.7, ...datasets.flatMap(d => d.spans.map(s => s ? s.min * 0.9 : 1)));
   draw(canvas, { type: 'bar', plugins: [whiskers, unity], data: { labels: told.map(r => r.title), datasets },
     options: { indexAxis: 'y', scales: {
-      x: axis('CPU µs per request / that of the null proxy', { type: 'logarithmic', min: 0.7, max: most * 1.05,
-        afterBuildTicks: a => { a.ticks = [0.7, 0.8, 1, 1.25, 1.5, 2, 3, 4, 5, 7, 10, 15, 20].filter(v => v <= most * 1.05).map(value => ({ value })); },
+      x: axis('CPU µs per request / that of the null proxy', { type: 'logarithmic', min: least, max: most * 1.05,
+        afterBuildTicks: a => { a.ticks = [0.3, 0.4, 0.5, 0.7, 0.8, 1, 1.25, 1.5, 2, 3, 4, 5, 7, 10, 15, 20].filter(v => v >= least && v <= most * 1.05).map(value => ({ value })); },
         ticks: { callback: v => v + ' ×' } }), y: { grid: { display: false } } },
       plugins: { legend: { position: 'top' }, tooltip: { callbacks: { label: c => `${c.dataset.label}: ${span(c.dataset.spans[c.dataIndex], v => v.toFixed(2))}` } } } } });
 }

@@ -89,9 +89,10 @@ def columns(table, left=1):
 
 
 def verdict(target):
-    if target["verdict"] == "missed":
-        return f"missed by {target['by']:.0f} %" if target["by"] >= 1 else f"missed by {target['by']:.1f} %"
-    return target["verdict"]
+    words = target["verdict"]
+    if words == "missed":
+        words = f"missed by {target['by']:.0f} %" if target["by"] >= 1 else f"missed by {target['by']:.1f} %"
+    return words if target["quiet"] else words + " (machine not quiet)"
 
 
 def target_lines(targets):

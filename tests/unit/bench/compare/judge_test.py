@@ -84,6 +84,10 @@ class Targets(unittest.TestCase):
         self.assertEqual(missed["verdict"], targets.MISSED)
         self.assertAlmostEqual(missed["by"], 20)
 
+    def test_a_verdict_from_a_machine_that_others_used_says_so(self):
+        seen = self.verdict("of the null proxy", ringway=rounds(100, foreign=0.4), null=rounds(100, foreign=0.4))
+        self.assertEqual(text.verdict(seen), "met (machine not quiet)")
+
     def test_haproxy_is_taken_at_its_best(self):
         seen = self.verdict("HAProxy / Ringway", ringway=rounds(10), haproxy=rounds(20), haproxy__reuse=rounds(13))
         self.assertEqual((seen["seen"], seen["verdict"]), (1.3, targets.MISSED))
