@@ -30,12 +30,23 @@ class Engine:
                 where.append((f"{RANGE_ADDRESS}:{first}-{last}", first))
         found = []
         for listen, port in where:
-            process = Process([os.path.join(self.place.bin, "ringway-bench-origin"), "--listen", listen, *row.tcp],
-                              self.place.cpus.origin, os.path.join(self.place.work, f"origin-{port}.output"))
-            self.started.append(process)
-            process.wait_for(port, listen.split(":")[0])
-            found.append(process)
+            found.append(self.origin(listen, port, row.tcp))
         return found
+
+    def origin(self, listen, port, arguments):
+        """The port of the row before may be held for a moment yet: the kernel ends a ring behind its process's back."""
+        command = [os.path.join(self.place.bin, "ringway-bench-origin"), "--listen", listen, *arguments]
+        end = time.monotonic() + 10
+        while True:
+            process = Process(command, self.place.cpus.origin, os.path.join(self.place.work, f"origin-{port}.output"))
+            self.started.append(process)
+            try:
+                process.wait_for(port, listen.split(":")[0])
+                return process
+            except Failed as failed:
+                if "already in use" not in str(failed) or time.monotonic() > end:
+                    raise
+                time.sleep(0.1)
 
     def start(self, entry):
         contender = ALL[entry.name](self.place, entry.settings, entry.key)

@@ -99,6 +99,8 @@ def round_of(row, place, contender, origins, seconds, rate=0):
     target, arguments = f"127.0.0.1:{contender.port}", list(row.load)
     if rate:
         arguments += ["--rate", f"{rate:.0f}"]
+    if contender.settings.endpoints >= 1000:  # a connection to each is there before it is measured
+        Load(place, target, [*arguments, "--requests", str(2 * contender.settings.endpoints)], 20, 0).result()
     before = memory_before(place, contender, target, arguments) if row.idle else 0
     if row.idle:
         arguments += ["--idle", str(row.idle)]

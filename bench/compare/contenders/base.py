@@ -81,8 +81,8 @@ class Contender:
 
     @classmethod
     def files_wanted(cls, settings, active, idle):
-        """Open files with so many connections: idle ones hold no upstream, and each endpoint may have one and its check."""
-        return 2 * active + idle + 2 * settings.endpoints + 200
+        """Open files with so many connections: idle ones hold no upstream, each endpoint may have one, and some its check."""
+        return 2 * active + idle + settings.endpoints + min(settings.endpoints, 1000) + 200
 
     def config(self):
         """{file name: text}; the first is the one it is started with."""
