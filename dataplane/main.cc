@@ -22,6 +22,10 @@ int main(int argc, char** argv) {
   app.add_option("--workers", options.workers, "Worker threads; 0: one for each usable CPU")
       ->check(CLI::Range(0, 1024))
       ->capture_default_str();
+  app.add_option("--bulk", options.bulk, "Move long bodies and streams by splice, through pipes, or by copy, through buffers")
+      ->envname("RINGWAY_BULK")
+      ->check(CLI::IsMember({"splice", "copy"}))
+      ->capture_default_str();
   app.add_flag("--take-over", options.take_over, "Take the listening sockets of the dataplane that serves in the run directory");
   app.add_option("--status-fd", options.status_fd, "Descriptor to say on how far it is (used by ringway up)");
   app.add_option("--snapshot", options.snapshot_file, "Run this snapshot (JSON) alone, without control plane and state");

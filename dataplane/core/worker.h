@@ -215,6 +215,7 @@ class Worker {
   void RunBulk();
   uint32_t MoveFromClient(Session& s);
   uint32_t MoveFromUpstream(Upstream& u);
+  static bool TakesSmall(int32_t result, bool polled);
   int32_t ReceiveBulk(Flow& flow, int fd, BufferRef& got);
   void NotePiped(Flow& flow);
   struct Pushed {

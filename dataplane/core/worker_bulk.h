@@ -45,6 +45,14 @@ void Worker<IoType>::RunBulk() {
   }
 }
 
+// Nothing could be moved, and the next receive is one into a small buffer: there is no other, or the socket was said to be ready
+// and was not. The second is rare, and a receive waits properly then: polling again could go on for ever.
+template <Io IoType>
+bool Worker<IoType>::TakesSmall(int32_t result, bool polled) {
+  const Verdict verdict = Judge(result);
+  return verdict == Verdict::kNoBuffers || (verdict == Verdict::kAgain && polled);
+}
+
 // Bytes moved. What it was queued for may be over.
 template <Io IoType>
 uint32_t Worker<IoType>::MoveFromClient(Session& s) {
@@ -56,9 +64,10 @@ uint32_t Worker<IoType>::MoveFromClient(Session& s) {
   const bool wanted = e.state == ExchangeState::kTunnel || e.state == ExchangeState::kWaiting || e.state == ExchangeState::kResponding;
   if (!wanted || e.upstream == kNoSlot || e.request_dead || upstreams_[e.upstream].state == UpstreamState::kClosing) return 0;
   BufferRef got;
+  const bool polled = !e.request.eager;
   const int32_t result = ReceiveBulk(e.request, s.fd, got);
   if (result <= 0) {
-    if (Judge(result) != Verdict::kNoBuffers) OnClientNothing(s, result);
+    if (!TakesSmall(result, polled)) OnClientNothing(s, result);
     else {
       s.receiving = true;
       io_.RecvSelect(s.fd, {Op::kClientRecv, SlotOf(s), s.generation});
@@ -82,13 +91,14 @@ uint32_t Worker<IoType>::MoveFromUpstream(Upstream& u) {
   Exchange& e = exchanges_[u.exchange];
   BufferRef got;
   const bool head_unsent = e.response.unsent();
+  const bool polled = !e.response.eager;
   const int32_t result = ReceiveBulk(e.response, u.fd, got);
   if (result <= 0 && head_unsent) {  // what comes of the body, if anything, follows later
     SubmitClientSend(e);
     return 0;
   }
   if (result <= 0) {
-    if (Judge(result) != Verdict::kNoBuffers) OnUpstreamNothing(u, e, result);
+    if (!TakesSmall(result, polled)) OnUpstreamNothing(u, e, result);
     else {
       u.receiving = true;
       io_.RecvSelect(u.fd, {Op::kUpstreamRecv, SlotOf(u), u.generation});

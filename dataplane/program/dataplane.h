@@ -12,6 +12,7 @@ struct DataplaneOptions {
   std::string state_dir;      // snapshot.json in it
   std::string snapshot_file;  // not empty: run this one, without feed and state
   uint32_t workers = 0;       // zero: as many as usable CPUs
+  std::string bulk = "splice";  // how long bodies and streams are moved: splice, copy
   bool take_over = false;     // the listening sockets of the dataplane that serves in run_dir
   int status_fd = -1;         // where to say how far it is (status_pipe.h)
 };

@@ -118,6 +118,7 @@ std::optional<int> Dataplane::StartWorkers() {
     options.index = i;
     options.sessions_max = share.sessions_max;
     options.upstreams_max = share.upstreams_max;
+    options.splice = options_.bulk == "splice";
     auto thread = WorkerThread::Start(options, *shared_.back());
     if (!thread.ok()) {
       spdlog::error("worker {}: {}", i, std::string(thread.status().message()));

@@ -40,6 +40,7 @@ class Thread : public WorkerThread {
     WorkerLimits limits;
     limits.sessions_max = options_.sessions_max;
     limits.upstreams_max = options_.upstreams_max;
+    limits.splice = options_.splice;
     limits.seed = 0x9e3779b97f4a7c15u * (options_.index + 1) ^ io_->NowUs();
     auto worker = std::make_unique<Worker<RingIo>>(*io_, shared_, options_.index, limits);
     started.set_value(absl::OkStatus());  // `started` is gone after this
