@@ -60,6 +60,17 @@ inline StatsModel SampleModel() {
   model.workers[1].limits[2] = 4;
   model.feed.used = true;
   model.feed.connected = true;
+  PacketTraffic traffic{1, 2, 3, 4, 5, 6, 7, 8, 9};
+  model.services[0].by_packet = true;
+  model.services[0].packet = traffic;
+  model.services[0].endpoints[1].packet = traffic;
+  model.packet.wanted = model.packet.active = true;
+  model.packet.trouble = "<trouble>";
+  model.packet.interfaces = {{"eth<0>", "tcx", ""}, {"eth1", "", "there is none"}};
+  model.packet.reasons = {{"no_port", "no free port <here>", false, 31, 32}, {"raced", "another CPU", true, 33, 34}};
+  model.packet.flow_entries = 35;
+  model.packet.flow_entries_max = 36;
+  model.listeners[0].delivery = "proxy instead of packet";
   model.catalog = {true, true, "http://consul:8500", "", 1500};
   return model;
 }
