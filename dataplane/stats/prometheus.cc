@@ -266,7 +266,7 @@ void Packet(Writer& w, const StatsModel& m) {
   w.Family("packet_trouble", "gauge", "1 while something of packet delivery is not as it should be; the stats page says what.");
   w.Sample("", p.trouble.empty() ? 0 : 1);
   w.Family("packet_interface_attached", "gauge", "1 while the programs are attached to the interface.");
-  for (const PacketInterfaceStats& i : p.interfaces) w.Sample(absl::StrCat(Label("interface", i.name), ",", Label("how", i.how)), i.how.empty() ? 0 : 1);
+  for (const PacketInterfaceStats& i : p.interfaces) w.Sample(absl::StrCat(Label("interface", i.name), ",", Label("how", i.how.empty() ? "none" : i.how)), i.how.empty() ? 0 : 1);
   const std::pair<const char*, uint64_t> tables[] = {{"flows", p.flow_entries}, {"half_open", p.half_open_entries}};
   const std::pair<const char*, uint64_t> sizes[] = {{"flows", p.flow_entries_max}, {"half_open", p.half_open_entries_max}};
   w.Family("packet_table_entries", "gauge", "Entries of the flow tables; a connection takes two, one with direct return.");

@@ -128,12 +128,13 @@ TEST(RenderPrometheus, WhatHappensInBadTimes) {
 
 TEST(RenderPrometheus, WhatTheKernelDeliversIsThereWhileItIsAskedFor) {
   StatsModel model = SampleModel();
+  model.packet.trouble = "trouble";
   const std::string text = RenderPrometheus(model);
   for (const char* sample : {"ringway_packet_active 1", "ringway_packet_trouble 1", "ringway_packet_packets_total{reason=\"no_port\"} 31",
                              "ringway_packet_bytes_total{reason=\"no_port\"} 32", "ringway_packet_events_total{event=\"raced\"} 33",
                              "ringway_packet_table_entries{table=\"flows\"} 35", "ringway_packet_service_flows{service=\"web\"} 1",
                              "ringway_packet_service_flows_refused_total{service=\"web\"} 5",
-                             "ringway_packet_interface_attached{interface=\"eth1\",how=\"\"} 0"}) {
+                             "ringway_packet_interface_attached{interface=\"eth1\",how=\"none\"} 0"}) {
     EXPECT_THAT(text, HasSubstr(std::string(sample) + "\n"));
   }
   EXPECT_THAT(text, Not(HasSubstr("ringway_packet_packets_total{reason=\"raced\"}")));
@@ -152,6 +153,7 @@ TEST(RenderCsv, TheProxysAndTheKernelsAreOneSum) {
 TEST(RenderPage, PacketDeliveryThatIsNotPossibleSaysWhy) {
   StatsModel model = SampleModel();
   model.packet.active = false;
+  model.packet.trouble = "<trouble>";
   const std::string page = RenderPage(model);
   EXPECT_THAT(page, HasSubstr("packet delivery <span class=\"state bad\">not possible</span>"));
   EXPECT_THAT(page, HasSubstr("&lt;trouble&gt;"));

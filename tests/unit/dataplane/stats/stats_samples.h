@@ -65,7 +65,6 @@ inline StatsModel SampleModel() {
   model.services[0].packet = traffic;
   model.services[0].endpoints[1].packet = traffic;
   model.packet.wanted = model.packet.active = true;
-  model.packet.trouble = "<trouble>";
   model.packet.interfaces = {{"eth<0>", "tcx", ""}, {"eth1", "", "there is none"}};
   model.packet.reasons = {{"no_port", "no free port <here>", false, 31, 32}, {"raced", "another CPU", true, 33, 34}};
   model.packet.flow_entries = 35;
