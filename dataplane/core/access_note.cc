@@ -14,7 +14,7 @@ void Append(AccessNote& note, AccessText which, std::string_view text) {
   const auto size = static_cast<uint16_t>(std::min<size_t>(text.size(), kAccessTextMax[i]));
   if (size < text.size()) note.truncated = static_cast<uint8_t>(note.truncated | 1u << i);
   note.sizes[i] = size;
-  std::memcpy(note.text + note.size, text.data(), size);
+  if (size > 0) std::memcpy(note.text + note.size, text.data(), size);  // an absent text has no address
   note.size = static_cast<uint16_t>(note.size + size);
 }
 
