@@ -26,6 +26,8 @@ int main(int argc, char** argv) {
       ->envname("RINGWAY_BULK")
       ->check(CLI::IsMember({"splice", "copy"}))
       ->capture_default_str();
+  app.add_option("--pin", options.pin, "Run each worker on one CPU: auto, or CPUs like 0-3,8, one worker each unless --workers says else");
+  app.add_flag("--huge-pages", options.huge_pages, "Huge pages for receive buffers, where they are to be had");
   app.add_flag("--take-over", options.take_over, "Take the listening sockets of the dataplane that serves in the run directory");
   app.add_option("--status-fd", options.status_fd, "Descriptor to say on how far it is (used by ringway up)");
   app.add_option("--snapshot", options.snapshot_file, "Run this snapshot (JSON) alone, without control plane and state");

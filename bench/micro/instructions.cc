@@ -60,6 +60,7 @@ class Bench : Peers {
     dp::WorkerLimits limits;
     limits.upstreams_max = 2 * (scenario.endpoints * 2 + 1024);
     worker_ = std::make_unique<dp::Worker<LocalIo>>(io_, *shared_, 0, limits);
+    shared_->access.store(&access_);
     shared_->next_map.store(&map_);
     for (uint32_t i = 0; i < scenario.connections; ++i) AddClient();
   }
@@ -93,6 +94,7 @@ class Bench : Peers {
     auto listener = std::make_shared<dp::ListenerEntry>();
     listener->handle = 0;
     listener->address.port = 80;
+    listener->access_log = scenario.access_log;
     listener->routes.push_back({"", "", 0});
     listener->sockets.push_back(3);
     dp::BackendMap map;
@@ -114,8 +116,15 @@ class Bench : Peers {
       meter_.Start();
       worker_->Step();
       meter_.Stop();
+      ReadLog();
       if (turns > 1000 && answered_ == before) std::abort();  // nothing moves
     }
+  }
+
+  // As the access log's thread does.
+  void ReadLog() {
+    uint32_t size = 0;
+    while (access_.ring.Front(size) != nullptr) access_.ring.Pop(size);
   }
 
   void OnSent(int fd, std::string_view bytes) override {
@@ -143,6 +152,10 @@ class Bench : Peers {
   std::unique_ptr<dp::Worker<LocalIo>> worker_;
   std::unordered_map<int, MessageEnds> ends_;       // of clients
   std::unordered_map<int, MessageEnds> upstreams_;
+  static constexpr uint32_t kLogBytes = 1u << 20;
+  std::vector<uint64_t> log_memory_{std::vector<uint64_t>(kLogBytes / 8)};
+  std::unique_ptr<dp::AccessNote[]> notes_{new dp::AccessNote[dp::WorkerLimits{}.sessions_max]};
+  dp::AccessPort access_{reinterpret_cast<char*>(log_memory_.data()), kLogBytes, notes_.get()};
   uint64_t answered_ = 0;
 };
 

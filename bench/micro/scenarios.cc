@@ -67,6 +67,10 @@ std::vector<Scenario> AllScenarios() {
       NewConnection(),
   };
   all[4].connections = 1;
+  for (const std::string_view head : {kCurlHead, kBrowserHead}) {
+    all.push_back(Get(head == kCurlHead ? "curl_access_log" : "browser_access_log", head, kShortResponseHead));
+    all.back().access_log = true;
+  }
   const std::pair<const char*, dp::Balance> policies[] = {{"round_robin", dp::Balance::kRoundRobin},
                                                           {"least_requests", dp::Balance::kLeastRequests},
                                                           {"random_of_two", dp::Balance::kRandomOfTwo}};

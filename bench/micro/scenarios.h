@@ -31,6 +31,7 @@ struct Scenario {
   dp::Balance balance = dp::Balance::kRoundRobin;
   uint32_t endpoints = 1;
   uint32_t connections = 64;   // of clients, all busy all the time
+  bool access_log = false;
   bool keep_alive = true;      // else a new connection for each request
 };
 

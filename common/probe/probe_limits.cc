@@ -2,8 +2,10 @@
 #include <sched.h>
 #include <sys/resource.h>
 #include <sys/utsname.h>
+#include <unistd.h>
 
 #include <cstdio>
+#include <fstream>
 
 #include "common/probe/probe.h"
 #include "common/probe/proc.h"
@@ -51,7 +53,20 @@ Finding ProbeCpus() {
   cpu_set_t set;
   CPU_ZERO(&set);
   const int count = sched_getaffinity(0, sizeof(set), &set) == 0 ? CPU_COUNT(&set) : 1;
-  return {.group = "limits", .what = "CPUs", .verdict = Verdict::kYes, .detail = std::to_string(count) + " usable: as many workers by default", .lost = "", .remedy = ""};
+  std::string detail = std::to_string(count) + " usable: as many workers by default (fewer with a CPU quota)";
+  int nodes = 1;
+  while (access(("/sys/devices/system/node/node" + std::to_string(nodes)).c_str(), F_OK) == 0) ++nodes;
+  if (nodes > 1) detail += "; " + std::to_string(nodes) + " memory nodes: --pin keeps a worker's memory on its own";
+  return {.group = "limits", .what = "CPUs", .verdict = Verdict::kYes, .detail = detail, .lost = "", .remedy = ""};
+}
+
+// Wanted by --huge-pages alone.
+Finding ProbeHugePages() {
+  const long free = ReadNumber("/proc/sys/vm/nr_hugepages").value_or(0);
+  std::string detail = "vm.nr_hugepages is " + std::to_string(free);
+  std::ifstream file("/sys/kernel/mm/transparent_hugepage/enabled");
+  if (std::string line; std::getline(file, line)) detail += "; transparent ones: " + line;
+  return {.group = "limits", .what = "huge pages", .verdict = Verdict::kYes, .detail = detail + "; used with --huge-pages only", .lost = "", .remedy = ""};
 }
 
 }  // namespace
@@ -70,7 +85,7 @@ Finding ProbeKernel() {
   return finding;
 }
 
-std::vector<Finding> ProbeLimits() { return {ProbeFiles(), ProbeMemlock(), ProbeBacklog(), ProbeCpus()}; }
+std::vector<Finding> ProbeLimits() { return {ProbeFiles(), ProbeMemlock(), ProbeBacklog(), ProbeCpus(), ProbeHugePages()}; }
 
 std::vector<Finding> ProbeAll() {
   std::vector<Finding> all = {ProbeKernel()};

@@ -12,6 +12,8 @@ struct UpOptions {
   std::string run_dir;
   std::string state_dir;
   unsigned workers = 0;  // 0: as many as usable CPUs
+  std::string pin;       // as the dataplane's --pin
+  bool huge_pages = false;
   bool take_over = false;  // replace a `ringway up` that runs in the same run directory
 };
 int Up(const UpOptions& options);

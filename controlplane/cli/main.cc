@@ -37,6 +37,8 @@ int main(int argc, char** argv) {
   with_run_dir(run);
   run->add_option("--state-dir", up.state_dir, "where the dataplane keeps its last snapshot (default: RINGWAY_STATE_DIR, /var/lib/ringway)");
   run->add_option("--workers", up.workers, "worker threads of the dataplane (default: one a usable CPU)")->check(CLI::Range(1u, 1024u));
+  run->add_option("--pin", up.pin, "run each worker on one CPU: auto, or CPUs like 0-3,8");
+  run->add_flag("--huge-pages", up.huge_pages, "huge pages for the dataplane's receive buffers, where they are to be had");
   CLI::App* status = app.add_subcommand("status", "services, endpoints and dataplanes, as the control plane sees them");
   with_client(status);
   status->add_flag("--json", as_json, "as JSON");

@@ -64,6 +64,8 @@ int Up(const UpOptions& options) {
   ChildProgram data{.name = "ringway-dataplane", .arguments = {Beside("ringway-dataplane"), "--run-dir", run_dir}, .stop_wait = stop_wait, .tells = true};
   if (!options.state_dir.empty()) data.arguments.insert(data.arguments.end(), {"--state-dir", options.state_dir});
   if (options.workers != 0) data.arguments.insert(data.arguments.end(), {"--workers", std::to_string(options.workers)});
+  if (!options.pin.empty()) data.arguments.insert(data.arguments.end(), {"--pin", options.pin});
+  if (options.huge_pages) data.arguments.push_back("--huge-pages");
   for (const ChildProgram& program : {control, data}) {
     if (access(program.arguments[0].c_str(), X_OK) == 0) continue;
     spdlog::critical("wanted {} beside this program: {} is missing", program.name, program.arguments[0]);

@@ -25,6 +25,9 @@ struct WorkerShared {
   // A successor has the listening sockets: accept no more and close our copies of them, but let idle sessions be; each gets its
   // next request answered with `Connection: close`. Run() returns when the last session has ended. A later `stop` sets the limit.
   std::atomic<bool> leave{false};
+  // For stats, set before the first turn: the one CPU it runs on, -1 for any; and the kind of pages its buffers lie in (uring's Pages).
+  std::atomic<int32_t> cpu{-1};
+  std::atomic<uint8_t> pages{0};
   // Set by the worker when Run() is about to return.
   std::atomic<bool> stopped{false};
   // Its sessions: taken since the start in the upper half, open in the lower. Steering has it write them where the kernel's

@@ -11,8 +11,10 @@ struct DataplaneOptions {
   std::string run_dir;        // feed.sock and handover.sock in it
   std::string state_dir;      // snapshot.json in it
   std::string snapshot_file;  // not empty: run this one, without feed and state
-  uint32_t workers = 0;       // zero: as many as usable CPUs
   std::string bulk = "splice";  // how long bodies and streams are moved: splice, copy
+  uint32_t workers = 0;       // zero: as many as CPUs in `pin`, or usable ones
+  std::string pin;            // which CPUs the workers run on: "" any, "auto", or a list
+  bool huge_pages = false;    // for receive buffers
   bool take_over = false;     // the listening sockets of the dataplane that serves in run_dir
   int status_fd = -1;         // where to say how far it is (status_pipe.h)
 };

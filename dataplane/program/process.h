@@ -18,6 +18,7 @@
 #include "dataplane/handover/successor.h"
 #include "dataplane/kernel/packet_delivery.h"
 #include "dataplane/kernel/socket_programs.h"
+#include "dataplane/program/cpus.h"
 #include "dataplane/program/dataplane.h"
 #include "dataplane/program/status_pipe.h"
 #include "dataplane/stats/collector.h"
@@ -44,7 +45,8 @@ class Dataplane {
   std::optional<int> LoadSnapshot();
   bool LoadHandedSnapshot();
   std::optional<int> StartWorkers();
-  uint32_t WorkersWanted() const;
+  void TellPlaces(const CpuList& cpus) const;
+  uint32_t WorkersWanted(const CpuList& cpus) const;
   void AbandonWorkers();
   std::optional<int> BecomeSuccessor();
 

@@ -92,8 +92,10 @@ bool Dataplane::LoadHandedSnapshot() {
 }
 
 // Each handed socket needs a worker that accepts from it: never fewer workers than the dataplane before had.
-uint32_t Dataplane::WorkersWanted() const {
-  const uint32_t wanted = options_.workers != 0 ? options_.workers : UsableCpus();
+uint32_t Dataplane::WorkersWanted(const CpuList& cpus) const {
+  const bool listed = !cpus.empty() && options_.pin != "auto";
+  const uint32_t usable = listed ? static_cast<uint32_t>(cpus.size()) : UsableCpus();
+  const uint32_t wanted = options_.workers != 0 ? options_.workers : usable;
   if (!inheritance_) return wanted;
   uint32_t needed = 0;
   for (const auto& [name, fd] : inheritance_->sockets) {
@@ -108,14 +110,23 @@ uint32_t Dataplane::WorkersWanted() const {
 
 std::optional<int> Dataplane::StartWorkers() {
   const uint64_t files = RaiseFileLimit();
-  const uint32_t workers = WorkersWanted();
+  const absl::StatusOr<CpuList> cpus = CpusToPin(options_.pin, AllowedCpus());
+  if (!cpus.ok()) {
+    spdlog::error("--pin: {}", std::string(cpus.status().message()));
+    status_.Say("failed", "--pin: " + std::string(cpus.status().message()));
+    return kExitUsage;
+  }
+  const uint32_t workers = WorkersWanted(*cpus);
   sessions_max_ = first_ ? first_->snapshot->sessions_max : 0;
   const SessionShare share = ShareFiles(files, workers, sessions_max_);
   exchanges_max_ = share.sessions_max;
   for (uint32_t i = 0; i < workers; ++i) {
-    shared_.push_back(std::make_unique<WorkerShared>());
     WorkerThreadOptions options;
     options.index = i;
+    if (!cpus->empty()) options.cpu = static_cast<int>((*cpus)[i % cpus->size()]);
+    options.uring.huge_pages = options_.huge_pages;
+    const std::optional<PreferNode> near = options.cpu < 0 ? std::nullopt : std::make_optional<PreferNode>(static_cast<uint32_t>(options.cpu));
+    shared_.push_back(std::make_unique<WorkerShared>());
     options.sessions_max = share.sessions_max;
     options.upstreams_max = share.upstreams_max;
     options.splice = options_.bulk == "splice";
@@ -131,7 +142,25 @@ std::optional<int> Dataplane::StartWorkers() {
   }
   spdlog::info("ringway-dataplane {} with {} workers, {} sessions each, {} open files", RINGWAY_VERSION, workers,
                share.sessions_max, files);
+  TellPlaces(*cpus);
   return std::nullopt;
+}
+
+void Dataplane::TellPlaces(const CpuList& cpus) const {
+  if (!cpus.empty()) {
+    std::string places;
+    for (const auto& worker : shared_) {
+      const auto cpu = static_cast<uint32_t>(worker->cpu.load());
+      places += (places.empty() ? "" : ", ") + std::to_string(cpu) + " (node " + std::to_string(NodeOf(cpu)) + ")";
+    }
+    spdlog::info("workers run on CPUs {}", places);
+    if (shared_.size() > cpus.size()) spdlog::warn("--pin: {} workers share {} CPUs", shared_.size(), cpus.size());
+  }
+  if (!options_.huge_pages) return;
+  const auto pages = static_cast<Pages>(shared_.front()->pages.load());
+  if (pages == Pages::kHuge) spdlog::info("receive buffers lie in huge pages");
+  else if (pages == Pages::kAdvised) spdlog::warn("no huge pages are free (vm.nr_hugepages; 16 a worker): receive buffers lie in transparent ones, as far as the kernel grants them");
+  else spdlog::warn("no huge pages are to be had (vm.nr_hugepages; transparent_hugepage): receive buffers lie in small ones");
 }
 
 void Dataplane::AbandonWorkers() {

@@ -84,8 +84,12 @@ uint64_t MeanOfNonZero(const Workers& workers, EndpointHandle handle, Counter En
   return count == 0 ? 0 : sum / count;
 }
 
-WorkerStats CollectWorker(const WorkerCounters& c) {
+WorkerStats CollectWorker(const WorkerShared& worker) {
+  static constexpr const char* kPages[] = {"small", "huge", "transparent"};  // uring's Pages
+  const WorkerCounters& c = worker.counters.worker;
   WorkerStats stats;
+  stats.cpu = worker.cpu.load(std::memory_order_relaxed);
+  stats.pages = kPages[std::min<size_t>(worker.pages.load(std::memory_order_relaxed), 2)];
   stats.limits = Values(c.limits_total);
   stats.timeouts = Values(c.timeouts_total);
   stats.accept_errors = c.accept_errors_total.Get();
@@ -166,7 +170,7 @@ StatsModel Collector::Collect() const {
   model.feed = CollectFeed();
   if (feed_ != nullptr) model.catalog = CatalogFrom(feed_->status(), std::chrono::system_clock::now(), Clock::now());
   if (access_log_ != nullptr) model.access_log = access_log_->Status();
-  for (const WorkerShared* worker : workers_) model.workers.push_back(CollectWorker(worker->counters.worker));
+  for (const WorkerShared* worker : workers_) model.workers.push_back(CollectWorker(*worker));
   if (sockets_ != nullptr) CollectPrograms(model);
   const Directory& directory = applier_.directory();
   if (directory.snapshot == nullptr) return model;

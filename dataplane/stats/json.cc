@@ -147,7 +147,9 @@ json::object Listener(const ListenerStats& l) {
 }
 
 json::object Worker(const WorkerStats& w) {
-  return {{"sessions_open", w.sessions_open},
+  return {{"cpu", w.cpu < 0 ? json::value(nullptr) : json::value(w.cpu)},
+          {"pages", w.pages},
+          {"sessions_open", w.sessions_open},
           {"exchanges_open", w.exchanges_open},
           {"upstreams_open", w.upstreams_open},
           {"buffers_small_used", w.buffers_small_used},

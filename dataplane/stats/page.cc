@@ -292,12 +292,13 @@ std::string ProgramSection(const StatsModel& m) {
 
 std::string WorkerSection(const StatsModel& m) {
   std::string out = "<section><h2>Workers</h2>";
-  out += HeadRow({"worker", "sessions", "exchanges", "upstreams", "small buffers", "large buffers", "turns", "completions",
+  out += HeadRow({"worker", "CPU", ".pages", "sessions", "exchanges", "upstreams", "small buffers", "large buffers", "turns", "completions",
                   "pipes", "copied", "spliced", "accept errors", "unexpected"});
   for (size_t i = 0; i < m.workers.size(); ++i) {
     const WorkerStats& w = m.workers[i];
     const std::string k = absl::StrCat("workers/", i, "/");
-    out += absl::StrCat("<tr><td>", i, "</td>") + Number(k + "sessions_open", w.sessions_open) +
+    out += absl::StrCat("<tr><td>", i, "</td><td>", w.cpu < 0 ? "any" : std::to_string(w.cpu), "</td><td class=\"text\">", HtmlEscaped(w.pages),
+                        "</td>") + Number(k + "sessions_open", w.sessions_open) +
            Number(k + "exchanges_open", w.exchanges_open) + Number(k + "upstreams_open", w.upstreams_open) +
            Number(k + "buffers_small_used", w.buffers_small_used) + Number(k + "buffers_large_used", w.buffers_large_used) +
            Number(k + "turns", w.turns) + Number(k + "completions", w.completions) + Number(k + "pipes_used", w.pipes_used) +

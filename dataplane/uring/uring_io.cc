@@ -77,8 +77,8 @@ absl::Status UringIo::Init(const UringOptions& options) {
   io_uring_register_ring_fd(&ring_);  // saves a descriptor look-up a turn; works without
   headers_ = std::make_unique<msghdr[]>(params.sq_entries);
   addresses_ = std::make_unique<sockaddr_storage[]>(params.sq_entries);
-  absl::Status status = InitPool(Group::kSmall, options.buffers_small, kSmallBytes);
-  if (status.ok()) status = InitPool(Group::kLarge, options.buffers_large, kLargeBytes);
+  absl::Status status = InitPool(Group::kSmall, options.buffers_small, kSmallBytes, options.huge_pages);
+  if (status.ok()) status = InitPool(Group::kLarge, options.buffers_large, kLargeBytes, options.huge_pages);
   if (status.ok()) status = ProvideSmall();
   if (!status.ok()) return status;
   pipes_.resize(options.pipes_max);
@@ -90,13 +90,13 @@ absl::Status UringIo::Init(const UringOptions& options) {
   return absl::OkStatus();
 }
 
-absl::Status UringIo::InitPool(Group group, uint32_t count, uint32_t buffer_size) {
+absl::Status UringIo::InitPool(Group group, uint32_t count, uint32_t buffer_size, bool huge_pages) {
   Pool& pool = PoolOf(group);
   pool.count = count;
   pool.buffer_size = buffer_size;
-  void* memory = mmap(nullptr, size_t{count} * buffer_size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-  if (memory == MAP_FAILED) return Error("mmap of receive buffers", errno);
-  pool.memory = static_cast<char*>(memory);
+  pool.mapped = MapBuffers(size_t{count} * buffer_size, huge_pages);
+  if (pool.mapped.data == nullptr) return Error("mmap of receive buffers", errno);
+  pool.memory = pool.mapped.data;
   pool.reserve.reserve(count);
   for (uint32_t id = count; id-- > 0;) pool.reserve.push_back(static_cast<uint16_t>(id));
   return absl::OkStatus();
@@ -115,7 +115,7 @@ UringIo::~UringIo() {
   if (small.ring != nullptr) io_uring_free_buf_ring(&ring_, small.ring, small.count, static_cast<int>(Group::kSmall));
   if (ready_) io_uring_queue_exit(&ring_);
   for (Pool& pool : pools_) {
-    if (pool.memory != nullptr) munmap(pool.memory, size_t{pool.count} * pool.buffer_size);
+    if (pool.memory != nullptr) munmap(pool.memory, pool.mapped.size);
   }
   for (const Pipe& pipe : pipes_) {
     if (pipe.in < 0) continue;

@@ -14,6 +14,7 @@
 
 #include "absl/status/status.h"
 #include "dataplane/core/io.h"
+#include "dataplane/uring/buffer_memory.h"
 
 namespace ringway::dp {
 
@@ -22,6 +23,7 @@ struct UringOptions {
   uint32_t completions = 32768;       // multishot accepts decouple completions from submissions
   uint32_t buffers_small = 1024;      // power of two; 16 KiB each: the largest head
   uint32_t buffers_large = 64;        // 256 KiB each: bulk whose framing has to be looked at
+  bool huge_pages = false;            // for the buffers, where they are to be had
   uint32_t pipes_max = 64;            // two descriptors each; bulk that nobody looks at
 };
 
@@ -38,6 +40,7 @@ class UringIo {
   // From any thread: ends the wait of the current or the next Turn.
   void Wake();
 
+  Pages pages() const { return pools_[0].mapped.pages; }
   uint64_t NowUs() const { return now_us_; }
   int OpenSocket(const IpAddress& address);
   bool PeerOf(int fd, IpAddress& out);
@@ -104,6 +107,7 @@ class UringIo {
 
   struct Pool {
     io_uring_buf_ring* ring = nullptr;  // of the small ones
+    BufferMemory mapped;
     char* memory = nullptr;
     uint32_t count = 0;
     uint32_t buffer_size = 0;
@@ -116,7 +120,7 @@ class UringIo {
     int out = -1;
   };
 
-  absl::Status InitPool(Group group, uint32_t count, uint32_t buffer_size);
+  absl::Status InitPool(Group group, uint32_t count, uint32_t buffer_size, bool huge_pages);
   Pool& PoolOf(Group group) { return pools_[static_cast<size_t>(group)]; }
   absl::Status ProvideSmall();
   void Provide(Pool& pool, uint16_t id);
