@@ -73,7 +73,9 @@ TEST(BufferMemory, HugeOrNotItIsThere) {
     const BufferMemory memory = MapBuffers(3 << 20, huge);
     ASSERT_NE(memory.data, nullptr);
     EXPECT_GE(memory.size, size_t{3} << 20);
-    if (!huge) EXPECT_EQ(memory.pages, Pages::kSmall);
+    if (!huge) {
+      EXPECT_EQ(memory.pages, Pages::kSmall);
+    }
     for (size_t at = 0; at < memory.size; at += 4096) EXPECT_EQ(memory.data[at], 0);
     std::memset(memory.data, 1, memory.size);
     EXPECT_EQ(munmap(memory.data, memory.size), 0);
