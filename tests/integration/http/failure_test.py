@@ -189,6 +189,15 @@ class Failure(unittest.TestCase):
             time.sleep(0.05)
         self.fail(f"sessions are left: {stats['listeners'][0]}")
 
+    def test_deferred_accept_serves_who_speaks_late_and_ends_who_does_not(self):
+        self.start(answering(OK), listener={"defer_accept": True, "head_timeout_ms": 1500})
+        with self.proxy.connect() as silent, self.proxy.connect() as late:
+            time.sleep(0.3)
+            self.assertEqual(self.proxy.stats()["listeners"][0]["sessions_open"], 0)
+            late.sendall(GET)
+            self.assertEqual(read_response(late)[0], 200)
+            self.assertEqual(read_all(silent), b"")  # taken after about a second, and given its time
+
 
 if __name__ == "__main__":
     unittest.main(verbosity=2)
