@@ -123,7 +123,7 @@ class EveryMode(unittest.TestCase):
             self.assertEqual(report["connections_opened"], connections)
 
     def test_a_number_of_requests(self):
-        self.assertEqual(self.whole("--requests", 1000, "--warmup", 0, "--connections", 1)["requests"], 1000)
+        self.assertEqual(self.whole("--requests", 1000, "--seconds", 40, "--warmup", 0, "--connections", 1)["requests"], 1000)
 
     def test_large_answers_come_whole(self):
         for path in ("/b/100000", "/b/3000000", "/chunked/3000000"):
