@@ -132,7 +132,7 @@ int32_t MemoryIo::ReceiveNow(int, char*, uint32_t) { Fail("bulk is not played he
 int32_t MemoryIo::SendNow(int, const dp::Slice*, uint32_t, bool) { Fail("bulk is not played here"); }
 int32_t MemoryIo::SpliceIn(int, uint16_t, uint32_t) { Fail("bulk is not played here"); }
 int32_t MemoryIo::SpliceOut(uint16_t, int, uint32_t) { Fail("bulk is not played here"); }
-uint16_t MemoryIo::TakePipe() { Fail("bulk is not played here"); }
+int32_t MemoryIo::TakePipe() { Fail("bulk is not played here"); }
 void MemoryIo::ReturnPipe(uint16_t, bool) { Fail("bulk is not played here"); }
 uint16_t MemoryIo::TakeLarge() { Fail("bulk is not played here"); }
 

@@ -53,7 +53,7 @@ class MemoryIo {
   int32_t SendNow(int, const dp::Slice*, uint32_t, bool);
   int32_t SpliceIn(int, uint16_t, uint32_t);
   int32_t SpliceOut(uint16_t, int, uint32_t);
-  uint16_t TakePipe();
+  int32_t TakePipe();
   void ReturnPipe(uint16_t, bool);
   uint16_t TakeLarge();
   char* BufferData(dp::Group group, uint16_t id) {

@@ -12,6 +12,7 @@ namespace ringway::dp {
 
 // At 100,000 requests a second of 400 bytes each, a tenth of a second.
 inline constexpr uint32_t kAccessRingBytes = 4u << 20;
+static_assert(AccessRing::Holds(kAccessRingBytes, kAccessRecordMax));
 
 class PortMemory {
  public:

@@ -12,13 +12,18 @@ namespace ringway::dp {
 
 class AccessRing {
  public:
-  // `capacity` is a power of two; a record that does not fit into it never finds room. `memory` is aligned to 8 bytes and outlives the ring.
+  // `capacity` is a power of two; `memory` is aligned to 8 bytes and outlives the ring.
   AccessRing(char* memory, uint32_t capacity) : memory_(memory), capacity_(capacity) {}
   AccessRing(const AccessRing&) = delete;
   AccessRing& operator=(const AccessRing&) = delete;
 
+  // A record that may take up to half of the capacity finds room in an empty ring wherever that stands; a larger one would at some
+  // places, and at others never, so it is refused at all of them.
+  static constexpr bool Holds(uint32_t capacity, uint32_t size) { return Rounded(size) <= capacity / 2; }
+
   // The writer: room for `size` bytes in one piece, or null. Then Commit what Reserve gave.
   char* Reserve(uint32_t size) {
+    if (!Holds(capacity_, size)) [[unlikely]] return nullptr;
     const uint32_t wanted = Rounded(size);
     const uint32_t at = static_cast<uint32_t>(head_) & (capacity_ - 1);
     const uint32_t to_end = capacity_ - at;
@@ -61,7 +66,7 @@ class AccessRing {
  private:
   static constexpr uint32_t kPrefix = 8;  // a record's size stands before it
   static constexpr uint32_t kSkip = ~0u;  // the rest of the memory up to its end is not used
-  static uint32_t Rounded(uint32_t size) { return (size + kPrefix + 7) & ~7u; }
+  static constexpr uint32_t Rounded(uint32_t size) { return (size + kPrefix + 7) & ~7u; }
 
   char* const memory_;
   const uint32_t capacity_;

@@ -88,9 +88,10 @@ concept Io = requires(T io, const T const_io, int fd, Tag tag, const IpAddress& 
   // At once: bytes moved, 0 at the end of the stream, or a negative errno; -EAGAIN where it would have to wait.
   { io.ReceiveNow(fd, data, size) } -> std::same_as<int32_t>;
   { io.SendNow(fd, slices, size, flag) } -> std::same_as<int32_t>;  // `flag`: more follows at once
-  { io.SpliceIn(fd, id, size) } -> std::same_as<int32_t>;   // at most `size` bytes from a socket into an empty pipe
+  // At most `size` bytes from a socket into an empty pipe. -EOPNOTSUPP: refused, here and from now on; nothing was moved.
+  { io.SpliceIn(fd, id, size) } -> std::same_as<int32_t>;
   { io.SpliceOut(id, fd, size) } -> std::same_as<int32_t>;  // `size` bytes, all that a pipe has, or a part, to a socket
-  { io.TakePipe() } -> std::same_as<uint16_t>;              // kNoPipe when none is to be had
+  { io.TakePipe() } -> std::same_as<int32_t>;               // its id; -ENOBUFS when all are taken, or why none could be opened
   { io.ReturnPipe(id, flag) };                              // `flag`: it is empty
   { io.TakeLarge() } -> std::same_as<uint16_t>;             // a large buffer; kNoBuffer when all are taken
 

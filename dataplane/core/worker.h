@@ -217,12 +217,14 @@ class Worker {
   uint32_t MoveFromUpstream(Upstream& u);
   static bool TakesSmall(int32_t result, bool polled);
   int32_t ReceiveBulk(Flow& flow, int fd, BufferRef& got);
+  int32_t ReceivePiped(Flow& flow, int fd, uint32_t size);
   void NotePiped(Flow& flow);
   struct Pushed {
     int32_t error = 0;  // negative errno; 0 when all has gone
     uint64_t copied = 0;
     uint64_t spliced = 0;
   };
+  static constexpr int32_t kNothingTaken = -EIO;
   Pushed PushNow(Flow& flow, int fd);
   void PushRequest(Exchange& e);
   void PushResponse(Exchange& e);
@@ -308,7 +310,7 @@ class Worker {
   AccessPort* access_ = nullptr;  // null until a listener logs
   const uint32_t index_;
   const uint32_t retry_burst_;
-  const bool splice_;
+  bool splice_;  // until the kernel refuses
   const ServiceEntry defaults_;
   const uint32_t buffers_small_;
   const uint32_t buffers_large_;

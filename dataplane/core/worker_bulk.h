@@ -53,7 +53,8 @@ bool Worker<IoType>::TakesSmall(int32_t result, bool polled) {
   return verdict == Verdict::kNoBuffers || (verdict == Verdict::kAgain && polled);
 }
 
-// Bytes moved. What it was queued for may be over.
+// Bytes moved. What it was queued for may be over: then the exchange gives up its upstream or answers, a body of which a part has
+// been sent is not tried again, and the session ends by lingering, which receives.
 template <Io IoType>
 uint32_t Worker<IoType>::MoveFromClient(Session& s) {
   if (s.state != SessionState::kExchange) {
@@ -125,19 +126,8 @@ int32_t Worker<IoType>::ReceiveBulk(Flow& flow, int fd, BufferRef& got) {
   if (flow.framing == Framing::kLength) size = static_cast<uint32_t>(std::min<uint64_t>(size, flow.remaining));
   flow.eager = false;
   int32_t result = -ENOBUFS;
-  if (splice_ && !chunked) {
-    flow.pipe = io_.TakePipe();
-    if (flow.pipe != kNoPipe) {
-      counters_.worker.pipes_used.Add();
-      result = io_.SpliceIn(fd, flow.pipe, size);
-      flow.piped = result > 0 ? static_cast<uint32_t>(result) : 0;
-      if (result > 0) NotePiped(flow);
-      else ReleasePipe(flow);
-    } else {
-      CountLimit(Limit::kPipes);
-    }
-  }
-  if (flow.pipe == kNoPipe && result == -ENOBUFS && !flow.unsent()) {
+  if (splice_ && !chunked) result = ReceivePiped(flow, fd, size);
+  if (result == -ENOBUFS && !flow.unsent()) {
     got = {io_.TakeLarge(), Group::kLarge};
     if (!got.held()) {
       CountLimit(Limit::kBuffersLarge);
@@ -151,6 +141,29 @@ int32_t Worker<IoType>::ReceiveBulk(Flow& flow, int fd, BufferRef& got) {
   return result;
 }
 
+// -ENOBUFS, with nothing received, where a buffer has to do.
+template <Io IoType>
+int32_t Worker<IoType>::ReceivePiped(Flow& flow, int fd, uint32_t size) {
+  const int32_t pipe = io_.TakePipe();
+  if (pipe < 0) {
+    CountLimit(Judge(pipe) == Verdict::kLimit ? Limit::kFiles : Limit::kPipes);
+    return -ENOBUFS;
+  }
+  flow.pipe = static_cast<uint16_t>(pipe);
+  counters_.worker.pipes_used.Add();
+  const int32_t result = io_.SpliceIn(fd, flow.pipe, size);
+  if (result > 0) {
+    flow.piped = static_cast<uint32_t>(result);
+    NotePiped(flow);
+    return result;
+  }
+  ReleasePipe(flow);
+  if (result != -EOPNOTSUPP) return result;
+  splice_ = false;
+  shared_.bulk.store(BulkBy::kCopySpliceRefused, std::memory_order_relaxed);
+  return -ENOBUFS;
+}
+
 // What the handlers of received bytes do for those in a buffer.
 template <Io IoType>
 void Worker<IoType>::NotePiped(Flow& flow) {
@@ -160,15 +173,16 @@ void Worker<IoType>::NotePiped(Flow& flow) {
   flow.received_all = flow.remaining == 0;
 }
 
-// Slices first, then what is in the pipe, as far as the socket takes it.
+// Slices first, then what is in the pipe, as far as the socket takes it. One that takes nothing of something, and gives no
+// reason, would be asked for ever: the connection is given up.
 template <Io IoType>
 typename Worker<IoType>::Pushed Worker<IoType>::PushNow(Flow& flow, int fd) {
   Pushed pushed;
   while (flow.slice_at < flow.slice_count) {
     const uint32_t count = static_cast<uint32_t>(flow.slice_count - flow.slice_at);
     const int32_t sent = io_.SendNow(fd, &flow.slices[flow.slice_at], count, flow.piped > 0);
-    if (sent < 0) {
-      pushed.error = sent;
+    if (sent <= 0) {
+      pushed.error = sent < 0 ? sent : kNothingTaken;
       return pushed;
     }
     pushed.copied += static_cast<uint64_t>(sent);
@@ -176,8 +190,8 @@ typename Worker<IoType>::Pushed Worker<IoType>::PushNow(Flow& flow, int fd) {
   }
   while (flow.piped > 0) {
     const int32_t sent = io_.SpliceOut(flow.pipe, fd, flow.piped);
-    if (sent < 0) {
-      pushed.error = sent;
+    if (sent <= 0) {
+      pushed.error = sent < 0 ? sent : kNothingTaken;
       return pushed;
     }
     pushed.spliced += static_cast<uint64_t>(sent);

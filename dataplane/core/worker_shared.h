@@ -10,6 +10,9 @@
 
 namespace ringway::dp {
 
+// How a worker moves bulk: through pipes; through buffers, as it was told to; or because the kernel refuses splice(2).
+enum class BulkBy : uint8_t { kSplice, kCopy, kCopySpliceRefused };
+
 struct WorkerShared {
   // Mailbox. feed/ stores a map (an older one not yet taken is simply replaced) and wakes the worker; the worker takes it
   // with exchange(nullptr). feed/ owns the map and frees it when every worker's map_version has passed it.
@@ -28,6 +31,7 @@ struct WorkerShared {
   // For stats, set before the first turn: the one CPU it runs on, -1 for any; and the kind of pages its buffers lie in (uring's Pages).
   std::atomic<int32_t> cpu{-1};
   std::atomic<uint8_t> pages{0};
+  std::atomic<BulkBy> bulk{BulkBy::kSplice};
   // Set by the worker when Run() is about to return.
   std::atomic<bool> stopped{false};
   // Its sessions: taken since the start in the upper half, open in the lower. Steering has it write them where the kernel's

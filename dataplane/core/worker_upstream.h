@@ -250,6 +250,10 @@ void Worker<IoType>::OnUpstreamSendFailed(Exchange& e, Verdict verdict) {
     EndAs(e, End::kEndpointCut);
     return CloseSession(SessionOf(e));
   }
+  // Not because the endpoint went away: it will wait for the rest, and nobody receives from the client meanwhile.
+  if (verdict != Verdict::kGone && e.state == ExchangeState::kWaiting) {
+    return FailExchange(e, verdict == Verdict::kUnexpected ? Failure::kEarly : Failure::kLocal);
+  }
   // An answer may have come before the endpoint stopped reading (413, say). The receive tells: it ends too.
   e.request_dead = true;
   e.request.slice_at = e.request.slice_count;

@@ -90,6 +90,10 @@ WorkerStats CollectWorker(const WorkerShared& worker) {
   WorkerStats stats;
   stats.cpu = worker.cpu.load(std::memory_order_relaxed);
   stats.pages = kPages[std::min<size_t>(worker.pages.load(std::memory_order_relaxed), 2)];
+  static constexpr const char* kBulk[] = {"splice", "copy", "copy (splice refused)"};  // BulkBy
+  const BulkBy bulk = worker.bulk.load(std::memory_order_relaxed);
+  stats.bulk = kBulk[static_cast<size_t>(bulk)];
+  stats.splice_refused = bulk == BulkBy::kCopySpliceRefused;
   stats.limits = Values(c.limits_total);
   stats.timeouts = Values(c.timeouts_total);
   stats.accept_errors = c.accept_errors_total.Get();

@@ -149,6 +149,7 @@ json::object Listener(const ListenerStats& l) {
 json::object Worker(const WorkerStats& w) {
   return {{"cpu", w.cpu < 0 ? json::value(nullptr) : json::value(w.cpu)},
           {"pages", w.pages},
+          {"bulk", w.bulk},
           {"sessions_open", w.sessions_open},
           {"exchanges_open", w.exchanges_open},
           {"upstreams_open", w.upstreams_open},

@@ -1,4 +1,5 @@
-// Says in the log when a limit is reached: workers only count. One line per kind every ten seconds at most. Main thread.
+// Says in the log when a limit is reached: workers only count. One line per kind every ten seconds at most; and once, that bulk
+// has to be copied. Main thread.
 #pragma once
 
 #include <array>
@@ -24,6 +25,7 @@ class LimitLog {
   };
   const std::vector<const WorkerShared*> workers_;
   std::array<Kind, kLimits> kinds_{};
+  bool splice_told_ = false;
 };
 
 }  // namespace ringway::dp

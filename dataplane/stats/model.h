@@ -84,6 +84,8 @@ struct WorkerStats {
   std::array<uint64_t, kTimeouts> timeouts{};
   int64_t cpu = -1;  // the one it runs on; -1: any
   std::string pages;  // of its receive buffers
+  std::string bulk;   // splice, copy, or why it copies though it was not told to
+  bool splice_refused = false;
   uint64_t accept_errors = 0, turns = 0, completions = 0, unexpected = 0;
   uint64_t sessions_open = 0, exchanges_open = 0, upstreams_open = 0;
   uint64_t buffers_small_used = 0, buffers_large_used = 0, pipes_used = 0, bytes_copied = 0, bytes_spliced = 0;

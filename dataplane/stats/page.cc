@@ -293,7 +293,7 @@ std::string ProgramSection(const StatsModel& m) {
 std::string WorkerSection(const StatsModel& m) {
   std::string out = "<section><h2>Workers</h2>";
   out += HeadRow({"worker", "CPU", ".pages", "sessions", "exchanges", "upstreams", "small buffers", "large buffers", "turns", "completions",
-                  "pipes", "copied", "spliced", "accept errors", "unexpected"});
+                  ".bulk", "pipes", "copied", "spliced", "accept errors", "unexpected"});
   for (size_t i = 0; i < m.workers.size(); ++i) {
     const WorkerStats& w = m.workers[i];
     const std::string k = absl::StrCat("workers/", i, "/");
@@ -301,7 +301,9 @@ std::string WorkerSection(const StatsModel& m) {
                         "</td>") + Number(k + "sessions_open", w.sessions_open) +
            Number(k + "exchanges_open", w.exchanges_open) + Number(k + "upstreams_open", w.upstreams_open) +
            Number(k + "buffers_small_used", w.buffers_small_used) + Number(k + "buffers_large_used", w.buffers_large_used) +
-           Number(k + "turns", w.turns) + Number(k + "completions", w.completions) + Number(k + "pipes_used", w.pipes_used) +
+           Number(k + "turns", w.turns) + Number(k + "completions", w.completions) +
+           absl::StrCat("<td class=\"text\">", w.splice_refused ? Badge("warn", w.bulk) : HtmlEscaped(w.bulk), "</td>") +
+           Number(k + "pipes_used", w.pipes_used) +
            Size(k + "bytes_copied", w.bytes_copied) + Size(k + "bytes_spliced", w.bytes_spliced) +
            Number(k + "accept_errors", w.accept_errors) + Number(k + "unexpected", w.unexpected) + "</tr>";
   }

@@ -325,6 +325,7 @@ void Workers(Writer& w, const std::vector<WorkerStats>& workers) {
   group("worker_buffers_small_used", "gauge", "Small buffers in use.", &W::buffers_small_used);
   group("worker_buffers_large_used", "gauge", "Large buffers in use.", &W::buffers_large_used);
   group("worker_pipes_used", "gauge", "Pipes in use.", &W::pipes_used);
+  group("worker_splice_refused", "gauge", "1: the kernel or a sandbox refuses splice, bulk is copied.", &W::splice_refused);
   group("worker_copied_bytes_total", "counter", "Bytes sent to clients from user memory.", &W::bytes_copied);
   group("worker_spliced_bytes_total", "counter", "Bytes sent to clients out of a pipe, never in user memory.", &W::bytes_spliced);
 }

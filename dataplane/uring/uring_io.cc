@@ -65,6 +65,12 @@ socklen_t ToSockaddr(const IpAddress& address, sockaddr_storage& out) {
   return sizeof *v4;
 }
 
+// By a seccomp profile (EPERM, ENOSYS, as it says), a security module, or because such a socket cannot be spliced. None of
+// these comes from a network.
+bool SpliceRefused(int error) {
+  return error == EINVAL || error == EPERM || error == EACCES || error == ENOSYS || error == EOPNOTSUPP;
+}
+
 }  // namespace
 
 absl::Status UringIo::Init(const UringOptions& options) {
@@ -83,6 +89,7 @@ absl::Status UringIo::Init(const UringOptions& options) {
   if (!status.ok()) return status;
   pipes_.resize(options.pipes_max);
   for (uint32_t id = options.pipes_max; id-- > 0;) pipes_free_.push_back(static_cast<uint16_t>(id));
+  splices_ = TrySplice();
   wake_fd_ = eventfd(0, EFD_CLOEXEC);
   if (wake_fd_ < 0) return Error("eventfd", errno);
   ArmWake();
@@ -117,11 +124,7 @@ UringIo::~UringIo() {
   for (Pool& pool : pools_) {
     if (pool.memory != nullptr) munmap(pool.memory, pool.mapped.size);
   }
-  for (const Pipe& pipe : pipes_) {
-    if (pipe.in < 0) continue;
-    close(pipe.in);
-    close(pipe.out);
-  }
+  for (Pipe& pipe : pipes_) ClosePipe(pipe);
   if (wake_fd_ >= 0) close(wake_fd_);
 }
 
@@ -283,36 +286,76 @@ int32_t UringIo::SendNow(int fd, const Slice* slices, uint32_t count, bool more_
 
 int32_t UringIo::SpliceIn(int fd, uint16_t pipe, uint32_t size) {
   const ssize_t got = splice(fd, nullptr, pipes_[pipe].in, nullptr, size, SPLICE_F_MOVE | SPLICE_F_NONBLOCK);
-  return got < 0 ? -errno : static_cast<int32_t>(got);
+  if (got >= 0) return static_cast<int32_t>(got);
+  return SpliceRefused(errno) ? -EOPNOTSUPP : -errno;
 }
 
 // SIGPIPE, which no flag keeps away here, is ignored by the process.
-int32_t UringIo::SpliceOut(uint16_t pipe, int fd, uint32_t size) {
-  const ssize_t sent = splice(pipes_[pipe].out, nullptr, fd, nullptr, size, SPLICE_F_MOVE | SPLICE_F_NONBLOCK);
-  return sent < 0 ? -errno : static_cast<int32_t>(sent);
+int32_t UringIo::SpliceOut(uint16_t id, int fd, uint32_t size) {
+  Pipe& pipe = pipes_[id];
+  if (!pipe.rest.empty()) return CopyOut(pipe, fd, size);
+  const ssize_t sent = splice(pipe.out, nullptr, fd, nullptr, size, SPLICE_F_MOVE | SPLICE_F_NONBLOCK);
+  if (sent >= 0) return static_cast<int32_t>(sent);
+  return SpliceRefused(errno) ? CopyOut(pipe, fd, size) : -errno;
 }
 
-uint16_t UringIo::TakePipe() {
-  if (pipes_free_.empty()) return kNoPipe;
-  const uint16_t id = pipes_free_.back();
-  Pipe& pipe = pipes_[id];
-  if (pipe.in < 0) {
-    int ends[2];
-    if (pipe2(ends, O_NONBLOCK | O_CLOEXEC) != 0) return kNoPipe;
-    pipe = {ends[1], ends[0]};
-    fcntl(pipe.in, F_SETPIPE_SZ, kPipeBytes);  // refused beyond pipe-user-pages-soft: smaller moves then
+// What went into a pipe before splice was refused still gets to its socket. Once per pipe at most, so it may allocate.
+int32_t UringIo::CopyOut(Pipe& pipe, int fd, uint32_t size) {
+  if (pipe.rest.empty()) {
+    pipe.rest.resize(size);
+    pipe.rest_at = 0;
+    const ssize_t taken = read(pipe.out, pipe.rest.data(), size);
+    pipe.rest.resize(taken > 0 ? static_cast<size_t>(taken) : 0);
+    if (taken < 0) return -errno;
   }
+  const Slice slice{pipe.rest.data() + pipe.rest_at, pipe.rest.size() - pipe.rest_at};
+  const int32_t sent = SendNow(fd, &slice, 1, false);
+  if (sent > 0) pipe.rest_at += static_cast<size_t>(sent);
+  if (pipe.rest_at == pipe.rest.size()) pipe.rest = {};
+  return sent;
+}
+
+bool UringIo::OpenPipe(Pipe& pipe) {
+  int ends[2];
+  if (pipe2(ends, O_NONBLOCK | O_CLOEXEC) != 0) return false;
+  pipe.in = ends[1];
+  pipe.out = ends[0];
+  fcntl(pipe.in, F_SETPIPE_SZ, kPipeBytes);  // refused beyond pipe-user-pages-soft: smaller moves then
+  return true;
+}
+
+void UringIo::ClosePipe(Pipe& pipe) {
+  if (pipe.in < 0) return;
+  close(pipe.in);
+  close(pipe.out);
+  pipe = {};
+}
+
+// From an empty socket: EAGAIN where it is allowed. A lack of descriptors says nothing about splice.
+bool UringIo::TrySplice() {
+  Pipe pipe;
+  int ends[2];
+  if (!OpenPipe(pipe)) return !SpliceRefused(errno);
+  bool refused = false;
+  if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, ends) == 0) {
+    refused = splice(ends[0], nullptr, pipe.in, nullptr, 1, SPLICE_F_NONBLOCK) < 0 && SpliceRefused(errno);
+    close(ends[0]);
+    close(ends[1]);
+  }
+  ClosePipe(pipe);
+  return !refused;
+}
+
+int32_t UringIo::TakePipe() {
+  if (pipes_free_.empty()) return -ENOBUFS;
+  const uint16_t id = pipes_free_.back();
+  if (pipes_[id].in < 0 && !OpenPipe(pipes_[id])) return -errno;
   pipes_free_.pop_back();
   return id;
 }
 
 void UringIo::ReturnPipe(uint16_t id, bool empty) {
-  Pipe& pipe = pipes_[id];
-  if (!empty) {
-    close(pipe.in);
-    close(pipe.out);
-    pipe = {};
-  }
+  if (!empty) ClosePipe(pipes_[id]);
   pipes_free_.push_back(id);
 }
 

@@ -10,6 +10,7 @@
 #include <array>
 #include <cstdint>
 #include <memory>
+#include <string>
 #include <vector>
 
 #include "absl/status/status.h"
@@ -40,6 +41,8 @@ class UringIo {
   // From any thread: ends the wait of the current or the next Turn.
   void Wake();
 
+  // Whether the kernel, or a sandbox, lets this thread splice: found out by Init.
+  bool splices() const { return splices_; }
   Pages pages() const { return pools_[0].mapped.pages; }
   uint64_t NowUs() const { return now_us_; }
   int OpenSocket(const IpAddress& address);
@@ -74,7 +77,7 @@ class UringIo {
   int32_t SendNow(int fd, const Slice* slices, uint32_t count, bool more_follows);
   int32_t SpliceIn(int fd, uint16_t pipe, uint32_t size);
   int32_t SpliceOut(uint16_t pipe, int fd, uint32_t size);
-  uint16_t TakePipe();
+  int32_t TakePipe();
   void ReturnPipe(uint16_t id, bool empty);
 
   template <class Handler>
@@ -118,6 +121,8 @@ class UringIo {
   struct Pipe {
     int in = -1;  // opened when first taken
     int out = -1;
+    std::string rest;  // bytes taken out again when splice was refused, of them [rest_at, end) unsent
+    size_t rest_at = 0;
   };
 
   absl::Status InitPool(Group group, uint32_t count, uint32_t buffer_size, bool huge_pages);
@@ -129,9 +134,14 @@ class UringIo {
   void Submit(uint32_t timeout_ms);
   void ArmWake();
   void SampleClock();
+  static bool TrySplice();
+  static bool OpenPipe(Pipe& pipe);
+  static void ClosePipe(Pipe& pipe);
+  int32_t CopyOut(Pipe& pipe, int fd, uint32_t size);
 
   io_uring ring_{};
   bool ready_ = false;
+  bool splices_ = false;
   int wake_fd_ = -1;
   uint64_t wake_value_ = 0;
   uint64_t now_us_ = 0;

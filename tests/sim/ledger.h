@@ -66,6 +66,7 @@ struct Totals {
   uint64_t retries = 0, retries_pooled = 0, retries_denied = 0, upgrades = 0;
   uint64_t logged = 0, log_dropped = 0;  // records
   uint64_t spliced = 0, received_now = 0;  // bytes
+  uint64_t splice_refused = 0, stuck = 0;
   uint64_t bulk_refused = 0;               // neither a pipe nor a large buffer
 };
 

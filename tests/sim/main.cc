@@ -40,6 +40,8 @@ void Add(Totals& sum, const Totals& t) {
   sum.spliced += t.spliced;
   sum.received_now += t.received_now;
   sum.bulk_refused += t.bulk_refused;
+  sum.splice_refused += t.splice_refused;
+  sum.stuck += t.stuck;
 }
 
 // A crash, too, says which seed it was, and shows the trace as far as that still works.
@@ -119,7 +121,7 @@ int main(int argc, char** argv) {
               "upgrades %llu  logged %llu  dropped %llu\n", show(sum.waited), show(sum.wait_timeouts), show(sum.wait_full), show(sum.ejections),
               show(sum.ejections_denied), show(sum.retries), show(sum.retries_pooled), show(sum.retries_denied),
               show(sum.upgrades), show(sum.logged), show(sum.log_dropped));
-  std::printf("bulk: bytes spliced %llu  through large buffers %llu  neither to be had %llu\n", show(sum.spliced),
-              show(sum.received_now), show(sum.bulk_refused));
+  std::printf("bulk: bytes spliced %llu  through large buffers %llu  neither to be had %llu  splice refused %llu  stuck %llu\n",
+              show(sum.spliced), show(sum.received_now), show(sum.bulk_refused), show(sum.splice_refused), show(sum.stuck));
   return failed == 0 ? 0 : 1;
 }

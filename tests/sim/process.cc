@@ -41,7 +41,7 @@ void Process::Step(const Known& known) {
   while (!maps_.empty() && maps_.begin()->first < MapVersion()) maps_.erase(maps_.begin());
   access_.Read();
   if (leaving() && io_.left_us == 0) io_.left_us = network_.now_us;
-  if (counters().worker.unexpected_total.Get() != 0) Fail("an operation ended in a way no handler foresees");
+  if (counters().worker.unexpected_total.Get() != io_.totals().stuck) Fail("an operation ended in a way no handler foresees");
   seen_.resize(known.endpoints);
   for (const uint32_t handle : known.services) {
     const dp::ServiceEntry* entry = Entry(handle);
@@ -177,6 +177,8 @@ void Process::AddTo(Totals& totals, const Known& known) const {
   totals.upgrades += leaving() ? 1 : 0;
   totals.logged += access_.records();
   totals.log_dropped += counters().worker.access_dropped_total.Get();
+  totals.splice_refused += io_.totals().splice_refused;
+  totals.stuck += io_.totals().stuck;
   totals.bulk_refused += counters().worker.limits_total[static_cast<size_t>(dp::Limit::kBuffersLarge)].Get();
   for (const uint32_t handle : known.services) {
     const dp::ServiceCounters& c = counters().services[handle];
@@ -224,6 +226,9 @@ void Process::CheckCounters(const Known& known) const {
   zero(t.worker.buffers_small_used, "buffers_small_used");
   zero(t.worker.buffers_large_used, "buffers_large_used");
   zero(t.worker.pipes_used, "pipes_used");
+  const bool told = shared_->bulk.load() == dp::BulkBy::kCopySpliceRefused;
+  if (told != (io_.totals().splice_refused > 0)) Fail("splice was refused, and it is not told, or the other way round");
+  if (t.worker.limits_total[static_cast<size_t>(dp::Limit::kFiles)].Get() < io_.totals().no_pipe) Fail("a pipe that no descriptor was free for is not counted");
   uint64_t in = 0, out = 0, sent = 0, received = 0, connects = 0, bound = 0;
   uint64_t to_clients = 0, refused = 0;
   for (const uint32_t listener : known.listeners) {

@@ -10,6 +10,7 @@
 namespace ringway::sim {
 namespace {
 
+constexpr uint64_t kStuckUsMax = 200000;  // for what was held back to complete
 constexpr char kPoison = static_cast<char>(0xDD);
 
 const char* NameOf(dp::Op op) {
@@ -234,13 +235,28 @@ int32_t SimIo::SendNow(int fd, const dp::Slice* slices, uint32_t count, bool) {
     if (slices[i].size == 0) Fail("SendNow of an empty slice on file %d", fd);
   }
   NoteMap(fd);
-  return SendOf(o);
+  return SendAtOnce(o);
+}
+
+int32_t SimIo::SendAtOnce(const Operation& o) {
+  File& file = files_[static_cast<size_t>(o.fd)];
+  if (file.stuck) Fail("file %d is asked again and again to take what it does not", o.fd);
+  file.stuck = options_.stuck_per_mille > 0 && random_.PerMille(options_.stuck_per_mille);
+  if (!file.stuck) return SendOf(o);
+  ++totals_.stuck;
+  ++totals_.faults;
+  if (file.upstream && network_[file.socket].taken == 0) file.silent_since_us = network_.SteadyUs();
+  return 0;
 }
 
 // A pipe is bytes in order. It may take less than there is, for want of places.
 int32_t SimIo::SpliceIn(int fd, uint16_t pipe, uint32_t size) {
   CheckNone(fd, true, "SpliceIn");
   Pipe& p = pipes_.at(pipe);
+  if (network_.now_us >= options_.splice_refused_at_us) {
+    if (++totals_.splice_refused > 1) Fail("splice is tried again after it was refused");
+    return -EOPNOTSUPP;
+  }
   if (!p.held || !p.bytes.empty()) Fail("SpliceIn into pipe %u, which is not held, or not empty", pipe);
   p.bytes.resize(std::min(size, options_.pipe_bytes));
   const int32_t got = TakeBytes(fd, p.bytes.data(), p.bytes.size());
@@ -260,18 +276,22 @@ int32_t SimIo::SpliceOut(uint16_t pipe, int fd, uint32_t size) {
   o.slices = 1;
   o.slice[0] = {p.bytes.data(), size};
   NoteMap(fd);
-  const int32_t sent = SendOf(o);
+  const int32_t sent = SendAtOnce(o);
   if (sent > 0) p.bytes.erase(0, static_cast<size_t>(sent));
   return sent;
 }
 
-uint16_t SimIo::TakePipe() {
+int32_t SimIo::TakePipe() {
+  if (random_.Percent(options_.no_pipe_percent)) {
+    ++totals_.no_pipe;
+    return random_.Percent(50) ? -EMFILE : -ENFILE;
+  }
   for (size_t id = 0; id < pipes_.size(); ++id) {
     if (pipes_[id].held) continue;
     pipes_[id].held = true;
-    return static_cast<uint16_t>(id);
+    return static_cast<int32_t>(id);
   }
-  return dp::kNoPipe;
+  return -ENOBUFS;
 }
 
 void SimIo::ReturnPipe(uint16_t id, bool empty) {
@@ -626,6 +646,9 @@ void SimIo::CheckHangs() {
   for (size_t fd = 0; fd < files_.size(); ++fd) {
     const File& file = files_[fd];
     if (!file.open || file.listening) continue;
+    if (file.silent_since_us != 0 && network_.SteadyUs() - file.silent_since_us > kStuckUsMax) {
+      Fail("file %zu takes nothing, and is waited for all the same", fd);
+    }
     // Accepted and not yet taken up: it waits for a session as it would in the backlog.
     if (!file.upstream && network_[network_[file.socket].peer].accepted_us == 0) continue;
     if (network_.SteadyUs() > file.progress_us + std::max(options_.hang_us, defaults_us_)) {

@@ -33,6 +33,9 @@ struct SimIoOptions {
   uint32_t accept_error_per_mille = 0;
   uint32_t no_buffers_per_mille = 0; // ENOBUFS though some are free again
   uint32_t connect_error_percent = 0;
+  uint64_t splice_refused_at_us = ~uint64_t{0};  // from this time on
+  uint32_t no_pipe_percent = 0;     // no descriptor is free for one
+  uint32_t stuck_per_mille = 0;     // connections that from some moment on take none of what is sent at once, and say nothing
   uint32_t jump_per_mille = 0;      // turns after which the clock is seconds or minutes ahead
 };
 
@@ -63,7 +66,7 @@ class SimIo {
   int32_t SendNow(int fd, const dp::Slice* slices, uint32_t count, bool more_follows);
   int32_t SpliceIn(int fd, uint16_t pipe, uint32_t size);
   int32_t SpliceOut(uint16_t pipe, int fd, uint32_t size);
-  uint16_t TakePipe();
+  int32_t TakePipe();
   void ReturnPipe(uint16_t id, bool empty);
   uint16_t TakeLarge();
   void Cancel(dp::Tag tag);
@@ -107,6 +110,7 @@ class SimIo {
     uint64_t client_in = 0, client_out = 0, upstream_in = 0, upstream_out = 0;
     uint64_t accepted = 0, connects = 0;
     uint64_t spliced = 0, received_now = 0;  // bytes
+    uint64_t splice_refused = 0, no_pipe = 0, stuck = 0;  // times
   };
   const Totals& totals() const { return totals_; }
 
@@ -126,6 +130,8 @@ class SimIo {
     SocketId socket = kNoSocket;
     ListeningId listening_id = 0;
     uint64_t progress_us = 0;
+    bool stuck = false;
+    uint64_t silent_since_us = 0;  // stuck, and an endpoint's that has not said anything yet
     uint32_t serial = 0;  // tells one use of the number from the next
   };
   struct Operation {
@@ -166,6 +172,7 @@ class SimIo {
   int32_t TakeBytes(int fd, char* data, size_t room);
   void NoteMap(int fd);
   int32_t SendOf(const Operation& o);
+  int32_t SendAtOnce(const Operation& o);
   size_t MayMove(size_t size);
 
   void Wait(uint32_t timeout_ms);

@@ -1,8 +1,10 @@
 """Long bodies and streams arrive byte for byte, in every framing, both ways, to readers fast and slow; and one that is cut
 short is seen to be, and leaves nothing behind: no pipe, no buffer, no connection."""
 import hashlib
+import os
 import random
 import socket
+import sys
 import threading
 import time
 import unittest
@@ -178,6 +180,7 @@ class Bulk(unittest.TestCase):
 
     def test_a_response_of_100_mb_is_spliced(self):
         before = self.worker()["bytes_spliced"]
+        self.assertEqual(self.worker()["bulk"], "splice")
         with self.proxy.connect() as sock:
             got, rest = take(sock, 100 * MB, self.get(sock, b"/length/%d" % (100 * MB)))
             self.assertEqual((got, rest), (digest(100 * MB), b""))
@@ -249,6 +252,28 @@ class Bulk(unittest.TestCase):
             self.assertEqual(take(sock, 8 * MB, first)[0], digest(8 * MB))
             sock.close()
         self.assert_clean()
+
+
+class WhereSpliceIsRefused(unittest.TestCase):
+    def test_all_is_copied_and_that_is_said_once(self):
+        endpoint = Endpoint(Server())
+        proxy = Proxy([endpoint], before=(sys.executable, os.path.join(os.path.dirname(__file__), "refuse_splice.py")))
+        try:
+            with proxy.connect() as sock:
+                self.assertEqual(take(sock, 20 * MB, Bulk.get(self, sock, b"/length/%d" % (20 * MB)))[0], digest(20 * MB))
+                Bulk.put(self, sock, b"/", 20 * MB)
+            worker = self.worker(proxy)
+            self.assertEqual((worker["bulk"], worker["bytes_spliced"]), ("copy (splice refused)", 0))
+            Bulk.assert_clean(self, proxy)
+            time.sleep(1.5)  # the log is looked after once a second
+            proxy.log.seek(0)
+            self.assertEqual(proxy.log.read().count("splice(2) is refused here"), 1)
+        finally:
+            code = proxy.stop()
+            endpoint.close()
+        self.assertEqual(code, 0)
+
+    worker = Bulk.worker
 
 
 class Stream(unittest.TestCase):

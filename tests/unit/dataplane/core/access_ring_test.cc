@@ -77,6 +77,18 @@ TEST(AccessRing, WhatNeverFitsIsRefusedForEver) {
   EXPECT_FALSE(ring.Put(std::string(128, 'x')));
 }
 
+TEST(AccessRing, MoreThanHalfIsRefusedWhereverTheRingStands) {
+  Ring ring(128);
+  const std::string half(56, 'h'), more(57, 'm');  // 64 and 72 bytes in the ring
+  for (int place = 0; place < 16; ++place) {
+    EXPECT_FALSE(ring.Put(more)) << place;
+    EXPECT_TRUE(ring.Put(half)) << place;
+    EXPECT_EQ(ring.Take(), half);
+    EXPECT_TRUE(ring.Put(""));  // one place further
+    EXPECT_EQ(ring.Take(), "");
+  }
+}
+
 TEST(AccessRing, AWriterAndAReaderAtTheSameTime) {
   Ring ring(1024);
   constexpr uint64_t kCount = 200000;

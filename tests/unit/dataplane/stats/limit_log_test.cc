@@ -30,5 +30,17 @@ TEST(LimitLog, SaysEachKindOnceInTenSeconds) {
   EXPECT_THAT(log.Tick(now + 60s), IsEmpty());
 }
 
+TEST(LimitLog, SaysOnceThatSpliceIsRefused) {
+  const auto a = std::make_unique<WorkerShared>(), b = std::make_unique<WorkerShared>();
+  LimitLog log({a.get(), b.get()});
+  const auto now = std::chrono::steady_clock::now();
+  a->bulk = BulkBy::kCopy;  // as it was told
+  EXPECT_THAT(log.Tick(now), IsEmpty());
+  b->bulk = BulkBy::kCopySpliceRefused;
+  EXPECT_THAT(log.Tick(now), ElementsAre(StartsWith("splice(2) is refused here")));
+  a->bulk = BulkBy::kCopySpliceRefused;
+  EXPECT_THAT(log.Tick(now + 60s), IsEmpty());
+}
+
 }  // namespace
 }  // namespace ringway::dp
