@@ -107,7 +107,7 @@ static __always_inline long l4_inner_check(l4_ctx *ctx, const struct l4_inner *i
 		return -1;
 	if (udp && !check)
 		return 0;
-	changed = ~l4_fold((__u64)(__u16)~check + (__u32)difference);
+	changed = ~l4_fold((__u64)(__u16)~check + difference);
 	if (udp && !changed)
 		changed = 0xffff;
 	*sum += (__u64)(__u16)~check + changed;

@@ -122,9 +122,14 @@ void L4Rig::SetTable(const std::vector<uint32_t>& slots, uint32_t service) {
   inner_[service] = inner;
 }
 
+// Before 6.6 there is no tcx: a filter at clsact, which goes with the interface.
 void L4Rig::AttachTc(const std::string& interface) {
-  objects_->links.push_back(bpf_link_create(bpf_program__fd(objects_->tc->progs.l4_tc), IndexOf(interface), BPF_TCX_INGRESS, nullptr));
-  Must(objects_->links.back() >= 0, "attach l4_tc");
+  const int program = bpf_program__fd(objects_->tc->progs.l4_tc);
+  const int link = bpf_link_create(program, IndexOf(interface), BPF_TCX_INGRESS, nullptr);
+  if (link >= 0) return objects_->links.push_back(link);
+  LIBBPF_OPTS(bpf_tc_hook, hook, .ifindex = IndexOf(interface), .attach_point = BPF_TC_INGRESS);
+  LIBBPF_OPTS(bpf_tc_opts, filter, .prog_fd = program);
+  Must(bpf_tc_hook_create(&hook) == 0 && bpf_tc_attach(&hook, &filter) == 0, "attach l4_tc");
 }
 
 void L4Rig::AttachXdp(const std::string& interface) {
