@@ -5,6 +5,8 @@ import time
 from contenders import ALL
 from contenders.base import ORIGIN_PORT, RANGE_ADDRESS, RANGE_FIRST
 from judge import median, summarize
+from l4 import measure as l4
+from l4.place import place_for
 from measure import round_of
 from processes import Failed, Process
 from rows import BY_NAME, entries
@@ -48,19 +50,20 @@ class Engine:
                     raise
                 time.sleep(0.1)
 
-    def start(self, entry):
-        contender = ALL[entry.name](self.place, entry.settings, entry.key)
+    def start(self, row, entry):
+        place = place_for(row, ALL[entry.name], self.place, self.started) if row.l4 else self.place
+        contender = ALL[entry.name](place, entry.settings, entry.key)
         self.started.append(contender)
         contender.start()
         return contender
 
-    def start_all(self, able, unable):
+    def start_all(self, row, able, unable):
         """{key: contender}; of one that does not start its words are kept, and the others go on."""
         found = {}
         for entry in able:
             try:
-                found[entry.key] = self.start(entry)
-            except Failed as failed:
+                found[entry.key] = self.start(row, entry)
+            except (Failed, OSError) as failed:
                 unable[entry.key] = f"{entry.label} did not start: {failed}"
         return found
 
@@ -88,19 +91,22 @@ class Engine:
         able, unable = self.takers(row)
         rate = self.rate(row)
         try:
-            origins = self.origins(row, max((e.settings.endpoints for e in able), default=1))
-            contenders = {} if row.idle else self.start_all(able, unable)
+            origins = [] if row.l4 else self.origins(row, max((e.settings.endpoints for e in able), default=1))
+            contenders = {} if row.idle else self.start_all(row, able, unable)
             able = [entry for entry in able if entry.key not in unable]
             rounds = {entry.key: [] for entry in able}
             configs = {key: list(c.config().values()) for key, c in contenders.items()}
             for number in range(self.options.rounds):
                 for entry in able:
                     self.progress.step(f"{row.name}, round {number + 1} of {self.options.rounds}: {entry.label}")
-                    contender = contenders.get(entry.key) or self.start(entry)
-                    rounds[entry.key].append(round_of(row, self.place, contender, origins, self.seconds(row), rate))
+                    contender = contenders.get(entry.key) or self.start(row, entry)
+                    rounds[entry.key].append(l4.round_of(row, contender, self.seconds(row)) if row.l4 else
+                                             round_of(row, self.place, contender, origins, self.seconds(row), rate))
                     if row.idle:  # memory is told of a fresh one
                         configs[entry.key] = list(contender.config().values())
                         self.started.pop().stop()
+            if row.l4:
+                l4.add_shares(rounds)
             remarks = [words for c in contenders.values() for words in c.remarks()]
         finally:
             self.stop_all()

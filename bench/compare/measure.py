@@ -18,7 +18,7 @@ GRACE = 30  # seconds that a load generator may take beyond its time
 class Load:
     """ringway-bench-load under way; `result()` waits for what it says."""
 
-    def __init__(self, place, target, arguments, seconds, warmup, watch=()):
+    def __init__(self, place, target, arguments, seconds, warmup, watch=(), inside=None):
         command = [os.path.join(place.bin, "ringway-bench-load"), "--target", target, *arguments, "--seconds", f"{seconds:g}",
                    "--warmup", f"{warmup:g}", "--json"]
         if watch:
@@ -27,6 +27,8 @@ class Load:
         def before():
             die_with_parent()
             os.sched_setaffinity(0, place.cpus.load)
+            if inside:
+                inside()
         self.command, self.seconds = command, seconds + warmup
         self.popen = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, preexec_fn=before,
                                       start_new_session=True, text=True)

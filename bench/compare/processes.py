@@ -3,11 +3,11 @@ import os
 import re
 import resource
 import signal
-import socket
 import subprocess
 import time
 from glob import glob
 
+from l4 import spaces
 from namespace import die_with_parent
 
 TICK = os.sysconf("SC_CLK_TCK")
@@ -34,9 +34,10 @@ def raise_open_files(wanted=400_000):
 class Process:
     """A program in a session of its own, on the given CPUs, its words in a file. Dies with this process."""
 
-    def __init__(self, command, cpus, log, root=None, env=None):
+    def __init__(self, command, cpus, log, root=None, env=None, netns=None):
         def before():
             die_with_parent()
+            spaces.enter(netns)
             os.sched_setaffinity(0, cpus)
             if root:
                 os.chroot(root)
@@ -51,14 +52,14 @@ class Process:
         with open(self.log, errors="replace") as f:
             return f.read()[-2000:].strip()
 
-    def wait_for(self, port, address="127.0.0.1", seconds=30):
-        """Until it accepts."""
+    def wait_for(self, port, address="127.0.0.1", protocol="tcp", seconds=30):
+        """Until it accepts, or with UDP answers."""
         end = time.monotonic() + seconds
         while time.monotonic() < end:
             if self.popen.poll() is not None:
                 raise Failed(f"{self.command[0]} ended with {self.popen.returncode}: {self.words()}")
             try:
-                socket.create_connection((address, port), 1).close()
+                spaces.ask(address, port, protocol)
                 return
             except OSError:
                 time.sleep(0.02)

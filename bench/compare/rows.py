@@ -2,6 +2,7 @@
 from dataclasses import dataclass, field, replace
 
 from contenders.base import Settings
+from l4 import rows as l4
 
 REUSE, BUFFERS, SPLICE = ("reuse",), ("reuse", "buffers"), ("reuse", "splice")
 TCP_BUFFERS, TCP_SPLICE = ("buffers",), ("splice",)
@@ -16,12 +17,14 @@ class Row:
     settings: Settings = Settings()
     best: tuple = (REUSE,)              # HAProxy's settings that may be its best here, each a contender beside its defaults
     vary: tuple = ()                    # ((label, {setting: value}), ...): each contender once with each
-    metric: str = "cpu"                 # what the row is judged by: cpu (µs a request), latency (p99), idle (B a connection)
+    metric: str = "cpu"                 # what the row is judged by: cpu (µs a request), latency (p99), idle (B a connection),
+                                        # l4 (µs of the machine more than direct)
     share: float = 0                    # open loop at this share of the saturation of `small-64`
     beside: tuple = ()                  # a second load that runs all the time
     idle: int = 0                       # further connections that did one request and stay
     unit: int = 0                       # bytes that count as one request: bodies that are few in one round
     tcp: tuple = ()                     # arguments of the endpoint of a TCP row
+    l4: bool = False                    # in namespaces: l4/rows.py
     contenders: tuple = ("null", "ringway", "haproxy", "nginx")
     note: str = ""
     quick: bool = False
@@ -83,6 +86,7 @@ ROWS = [
     Row("beside-bulk", "200 B responses beside one bulk transfer", "Latency",
         load=connections(16) + ("--path", "/b/200", "--rate", "2000"), metric="latency", best=(BUFFERS,),
         beside=connections(1) + ("--path", f"/b/{100 << 20}"), note="2,000 requests/s, open loop"),
+    *l4.rows(Row),
 ]
 BY_NAME = {row.name: row for row in ROWS}
 

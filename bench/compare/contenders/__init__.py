@@ -3,5 +3,7 @@ from contenders.haproxy import HAProxy
 from contenders.nginx import Nginx
 from contenders.null_proxy import NullProxy
 from contenders.ringway import Ringway
+from l4.contenders import Connect, Direct, DirectXdp, Dnat, PacketTc, PacketTransparent, PacketXdp
 
-ALL = {c.name: c for c in (NullProxy, Ringway, HAProxy, Nginx)}
+ALL = {c.name: c for c in (NullProxy, Ringway, HAProxy, Nginx, Direct, DirectXdp, PacketTc, PacketTransparent, PacketXdp, Connect,
+                            Dnat)}

@@ -4,6 +4,7 @@ import socket
 from dataclasses import dataclass, field
 from itertools import cycle
 
+from l4 import spaces
 from processes import Process, children, rss_kib
 
 ORIGIN_PORT = 9000
@@ -21,15 +22,21 @@ class Settings:
     defer_accept: bool = False
     check_interval: int = 2  # seconds between two health checks of an endpoint
     tuning: tuple = ()       # HAProxy's settings beyond its defaults: reuse, buffers, splice
+    listen: str = "127.0.0.1"
+    at: tuple = ()           # addresses of endpoints that are elsewhere
 
     def addresses(self):
         """(address, port) of each endpoint."""
+        if self.at:
+            return [(address, ORIGIN_PORT) for address in self.at]
         if self.endpoints == 1:
             return [("127.0.0.1", ORIGIN_PORT)]
         return [(RANGE_ADDRESS, RANGE_FIRST + n) for n in range(self.endpoints)]
 
     def features(self):
         """In words, for the report."""
+        if self.protocol == "udp":
+            return "log off, stats on"
         if self.protocol == "tcp":
             return f"log off, stats on, health checks (connect) every {self.check_interval} s"
         return (f"access log {'on' if self.log else 'off'}, {'deferred accepts, ' if self.defer_accept else ''}stats on, health checks (connect) every {self.check_interval} s, "
@@ -58,12 +65,14 @@ class Place:
     chroot: str = None
     open_files: int = 1024
     network: str = ""
+    net: object = None     # of a row of layer 4: its namespaces (l4/network.py)
+    origin: object = None  # and the process that is its endpoints
     ports: object = field(default_factory=free_ports)
 
 
 class Contender:
     name = label = None
-    uses_chroot = False
+    uses_chroot = xdp_ready = tracks = False  # `tracks`: needs the kernel's connection tracking
 
     def __init__(self, place, settings, key):
         self.place, self.settings, self.key, self.process = place, settings, key, None
@@ -100,15 +109,19 @@ class Contender:
         for name, text in self.config().items():
             with open(os.path.join(self.folder, name), "w") as f:
                 f.write(text)
+        net = self.place.net
         self.process = Process(self.command(), self.place.cpus.proxy(self.settings.workers),
-                               os.path.join(self.folder, "output"), self.root)
-        self.process.wait_for(self.port)
+                               os.path.join(self.folder, "output"), self.root, netns=net and net.balancer)
+        spaces.within(net and net.client, lambda: self.process.wait_for(self.port, self.settings.listen, self.settings.protocol))
         self.sort_processes()
 
     def stop(self):
         if self.process:
             self.process.stop()
             self.process = None
+
+    def target(self):
+        return f"{self.settings.listen}:{self.port}"
 
     def children(self):
         return children(self.process.pid)

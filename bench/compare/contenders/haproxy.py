@@ -29,7 +29,7 @@ listen stats
   stats uri /haproxy_stats
 
 frontend front
-  bind 127.0.0.1:{port} backlog 65535{defer}
+  bind {listen}:{port} backlog 65535{defer}
 {front_lines}
   default_backend back
 
@@ -50,6 +50,10 @@ class HAProxy(Contender):
     name, label, uses_chroot = "haproxy", "HAProxy", True
 
     @classmethod
+    def missing(cls, place, settings):
+        return "relays no UDP" if settings.protocol == "udp" else ""
+
+    @classmethod
     def version(cls, place):
         command = (["chroot", place.chroot] if place.chroot else []) + ["haproxy", "-v"]
         text = subprocess.run(command, capture_output=True, text=True, check=True).stdout
@@ -68,7 +72,7 @@ class HAProxy(Contender):
         servers = [f"server s{n} {address}:{port} check inter {s.check_interval}s"
                    for n, (address, port) in enumerate(s.addresses(), 1)]
         return {"haproxy.cfg": TEXT.format(
-            workers=s.workers, protocol=s.protocol, global_lines=indent(global_lines), default_lines=indent(default_lines), stats_port=self.stats_port, port=self.port,
+            workers=s.workers, protocol=s.protocol, global_lines=indent(global_lines), default_lines=indent(default_lines), stats_port=self.stats_port, port=self.port, listen=s.listen,
             defer=" defer-accept" if s.defer_accept else "",
             front_lines=indent(FORWARDED if http else []), servers=indent(servers))}
 

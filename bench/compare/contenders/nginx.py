@@ -32,7 +32,7 @@ HTTP = """http {{
     keepalive_requests 1000000000;
   }}
   server {{
-    listen 127.0.0.1:{port} backlog=65535{reuseport};
+    listen {listen}:{port} backlog=65535{reuseport};
     location / {{
       proxy_pass http://back;
       proxy_http_version 1.1;
@@ -54,7 +54,7 @@ STREAM = """stream {{
 {servers}
   }}
   server {{
-    listen 127.0.0.1:{port} backlog=65535{reuseport};
+    listen {listen}:{port}{kind};
     proxy_timeout 300s;
     proxy_pass back;
   }}
@@ -68,7 +68,7 @@ class Nginx(Contender):
 
     @classmethod
     def missing(cls, place, settings):
-        if settings.protocol == "tcp" and not os.path.exists(os.path.join(place.chroot or "/", STREAM_MODULE)):
+        if settings.protocol != "http" and not os.path.exists(os.path.join(place.chroot or "/", STREAM_MODULE)):
             return "its stream module is not installed (libnginx-mod-stream)"
         return ""
 
@@ -81,15 +81,16 @@ class Nginx(Contender):
     def config(self):
         s = self.settings
         values = {
-            "folder": self.seen, "port": self.port, "stats_port": self.stats_port,
+            "folder": self.seen, "port": self.port, "stats_port": self.stats_port, "listen": s.listen,
             "log": f"{self.seen}/access.log combined buffer=64k flush=1s" if s.log else "off",
             "reuseport": (" reuseport" if s.workers > 1 else "") + (" deferred" if s.defer_accept else ""),
             "servers": "\n".join(f"    server {address}:{port};" for address, port in s.addresses()),
         }
-        tcp = s.protocol == "tcp"
+        stream = s.protocol != "http"
+        values["kind"] = " udp reuseport" if s.protocol == "udp" else " backlog=65535" + values["reuseport"]
         return {"nginx.conf": TEXT.format(
             workers=s.workers, files=self.place.open_files, connections=min(60000, self.place.open_files - 100), folder=self.seen,
-            load_module=f"load_module /{STREAM_MODULE};" if tcp else "", body=(STREAM if tcp else HTTP).format(**values))}
+            load_module=f"load_module /{STREAM_MODULE};" if stream else "", body=(STREAM if stream else HTTP).format(**values))}
 
     def command(self):
         return ["nginx", "-c", os.path.join(self.seen, "nginx.conf"), "-e", os.path.join(self.seen, "error.log")]

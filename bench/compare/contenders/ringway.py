@@ -7,6 +7,7 @@ import subprocess
 import urllib.request
 
 from contenders.base import Contender
+from l4 import spaces
 from processes import pin, program_of
 
 
@@ -18,9 +19,13 @@ class Ringway(Contender):
         return subprocess.run([os.path.join(place.bin, "ringway-dataplane"), "--version"], capture_output=True, text=True,
                               check=True).stdout.strip()
 
-    def config(self):
+    @classmethod
+    def missing(cls, place, settings):
+        return "proxies no UDP: it is delivered as packets" if settings.protocol == "udp" else ""
+
+    def document(self):
         s = self.settings
-        listener = {"name": "front", "bind": f"127.0.0.1:{self.port}", "protocol": s.protocol, "service": "back"}
+        listener = {"name": "front", "bind": f"{s.listen}:{self.port}", "protocol": s.protocol, "service": "back"}
         if s.protocol == "http":
             listener["client_idle"] = "300s"
             listener["defer_accept"] = s.defer_accept
@@ -39,14 +44,26 @@ class Ringway(Contender):
         }
         if s.log:
             document["access_log"] = {"path": f"{self.folder}/access.log", "format": "combined"}
-        return {"ringway.json": json.dumps(document, indent=2 if s.endpoints < 100 else None)}
+        return document
+
+    def config(self):
+        return {"ringway.json": json.dumps(self.document(), indent=2 if self.settings.endpoints < 100 else None)}
+
+    def page(self, path):
+        request = urllib.request.Request(f"http://127.0.0.1:{self.stats_port}{path}",
+                                         headers={"Authorization": "Basic " + base64.b64encode(b"admin:bench").decode()})
+
+        def body():
+            with urllib.request.urlopen(request, timeout=5) as answer:
+                return answer.read().decode()
+        return spaces.within(self.place.net and self.place.net.balancer, body)
+
+    def stats(self):
+        return json.loads(self.page("/stats.json"))
 
     def metric(self, name):
         """The sum of one of its metrics."""
-        request = urllib.request.Request(f"http://127.0.0.1:{self.stats_port}/metrics",
-                                         headers={"Authorization": "Basic " + base64.b64encode(b"admin:bench").decode()})
-        with urllib.request.urlopen(request, timeout=5) as answer:
-            lines = answer.read().decode().splitlines()
+        lines = self.page("/metrics").splitlines()
         return sum(float(line.split()[-1]) for line in lines if re.match(rf"ringway_{name}[{{ ]", line))
 
     def remarks(self):

@@ -1,7 +1,8 @@
 """Figures as people read them, and the tables of the terminal."""
 from judge import JUDGED_BY, best_of, quiet, ratio
 
-UNITS = {"cpu_us": "CPU µs per request", "p99_us": "p99 latency", "bytes_per_idle": "B per idle connection"}
+UNITS = {"cpu_us": "CPU µs per request", "p99_us": "p99 latency", "bytes_per_idle": "B per idle connection",
+         "share_us": "CPU µs more than direct"}
 
 
 def number(value, digits=3):
@@ -44,6 +45,8 @@ def base_of(row, key):
     name = key.split(":")[0]
     if row["varied"]:
         return next(k for k in row["results"] if k.split(":")[0] == name)
+    if row["metric"] == "l4":
+        return next((one for one in ("haproxy", "dnat") if one in row["results"]), key)
     return "null" if "null" in row["results"] else "ringway"
 
 
