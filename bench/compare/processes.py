@@ -52,14 +52,14 @@ class Process:
         with open(self.log, errors="replace") as f:
             return f.read()[-2000:].strip()
 
-    def wait_for(self, port, address="127.0.0.1", protocol="tcp", seconds=30):
-        """Until it accepts, or with UDP answers."""
+    def wait_for(self, port, address="127.0.0.1", protocol="tcp", seconds=30, space=None):
+        """Until it accepts, or with UDP answers; asked from a network namespace."""
         end = time.monotonic() + seconds
         while time.monotonic() < end:
             if self.popen.poll() is not None:
                 raise Failed(f"{self.command[0]} ended with {self.popen.returncode}: {self.words()}")
             try:
-                spaces.ask(address, port, protocol)
+                spaces.within(space, lambda: spaces.ask(address, port, protocol))
                 return
             except OSError:
                 time.sleep(0.02)

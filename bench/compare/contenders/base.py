@@ -67,6 +67,7 @@ class Place:
     network: str = ""
     net: object = None     # of a row of layer 4: its namespaces (l4/network.py)
     origin: object = None  # and the process that is its endpoints
+    softirq: object = None  # run time of the ksoftirqd of that row's CPU
     ports: object = field(default_factory=free_ports)
 
 
@@ -112,8 +113,12 @@ class Contender:
         net = self.place.net
         self.process = Process(self.command(), self.place.cpus.proxy(self.settings.workers),
                                os.path.join(self.folder, "output"), self.root, netns=net and net.balancer)
-        spaces.within(net and net.client, lambda: self.process.wait_for(self.port, self.settings.listen, self.settings.protocol))
+        self.wait()
         self.sort_processes()
+
+    def wait(self):
+        net = self.place.net
+        self.process.wait_for(self.port, self.settings.listen, self.settings.protocol, space=net and net.client)
 
     def stop(self):
         if self.process:

@@ -25,7 +25,7 @@ class Direct(Contender):
         pass
 
     def target(self):
-        return f"{ENDPOINTS[0]}:{PORT}"
+        return ",".join(f"{address}:{PORT}" for address in ENDPOINTS)
 
 
 class DirectXdp(Direct):
@@ -40,7 +40,7 @@ class DirectXdp(Direct):
 
 
 class Dnat(Contender):
-    name, label, tracks = "dnat", "DNAT rule", True
+    name, label, tracks = "dnat", "DNAT rules", True
 
     @classmethod
     def missing(cls, place, settings):
@@ -50,16 +50,19 @@ class Dnat(Contender):
     def version(cls, _place):
         return spaces.run(None, "iptables", "-V").strip()
 
-    def rule(self):
-        protocol = "udp" if self.settings.protocol == "udp" else "tcp"
-        return ["iptables", "-t", "nat", "-A", "PREROUTING", "-p", protocol, "-d", FRONT, "--dport", str(self.port), "-j", "DNAT",
-                "--to-destination", f"{ENDPOINTS[0]}-{ENDPOINTS[-1]}:{PORT}"]
+    def rules(self):
+        """In turn, as kube-proxy spreads connections: of those that are left, each rule takes its share."""
+        first = ["iptables", "-t", "nat", "-A", "PREROUTING", "-p", self.settings.protocol, "-d", FRONT, "--dport", str(self.port)]
+        for number, address in enumerate(ENDPOINTS):
+            every = ["-m", "statistic", "--mode", "nth", "--every", str(len(ENDPOINTS) - number), "--packet", "0"]
+            yield [*first, *every, "-j", "DNAT", "--to-destination", f"{address}:{PORT}"]
 
     def config(self):
-        return {"rule": " ".join(self.rule())}
+        return {"rules": "\n".join(" ".join(rule) for rule in self.rules())}
 
     def start(self):
-        spaces.run(self.place.net.balancer, *self.rule())
+        for rule in self.rules():
+            spaces.run(self.place.net.balancer, *rule)
         # Else what ended in one round stands in the table of the next one.
         spaces.sysctl(self.place.net.balancer, "net/netfilter/nf_conntrack_tcp_timeout_time_wait", 5)
 
@@ -143,6 +146,12 @@ class Connect(InKernel):
         self.cgroup = os.path.join(folder, f"{os.path.basename(self.place.work)}-{self.port}")
         os.mkdir(self.cgroup)
         super().start()
+
+    def wait(self):
+        if self.settings.protocol == "tcp":
+            super().wait()
+        else:  # nobody listens there
+            self.process.wait_for(self.stats_port, space=self.place.net.balancer)
 
     def stop(self):
         super().stop()

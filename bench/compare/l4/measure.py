@@ -1,11 +1,13 @@
 """One round of a layer-4 row: what the whole machine spent for a request.
 
-Client, balancer and endpoints share one CPU, and the load is a closed loop, so that this CPU never waits: its time by the number of
-requests is all that a request cost, in whatever process, system call, interrupt or softirq. The sleeping of a CPU, waking another
-one, and the ticks that /proc/stat counts by, are in none of it. That the CPU did not wait is looked at.
+Client, balancer and endpoints share one CPU, and the load is a closed loop, so that this CPU never waits. Then every interrupt and
+softirq runs on top of a process of the run (or in this CPU's ksoftirqd) and is in its run time, which the scheduler counts in
+nanoseconds (/proc/PID/schedstat). The sum of these by the number of requests is all that a request cost. Not in it: the ticks that
+/proc/stat counts by, a CPU's falling asleep and waking up, and what others do on the machine. That the CPU did not wait is looked at.
 """
 import os
 import time
+from glob import glob
 
 from l4 import spaces
 from measure import Load, figures, per_request
@@ -17,8 +19,7 @@ TRACKED = "rounds in which connection tracking was on where it should be off, or
 class OneCpu:
     """The last CPU has all of it; whoever measures is elsewhere."""
 
-    def __init__(self):
-        usable = sorted(os.sched_getaffinity(0))
+    def __init__(self, usable):
         self.number = usable[-1]
         self.load = self.origin = [self.number]
         self.others = usable[:-1] or usable
@@ -33,6 +34,25 @@ def clock(cpu):
         fields = next(line.split() for line in f if line.startswith(f"cpu{cpu} "))
     ticks = [int(field) for field in fields[1:9]]
     return ticks[3] + ticks[4], ticks[7], sum(ticks)
+
+
+def softirq_thread(usable):
+    """The run time of the CPU's ksoftirqd, as an open file: inside a run's PID namespace it cannot be found any more. Or None."""
+    for path in glob("/proc/[0-9]*/comm"):
+        try:
+            with open(path) as f:
+                if f.read().strip() == f"ksoftirqd/{OneCpu(usable).number}":
+                    return open(path.replace("comm", "schedstat"))
+        except OSError:
+            continue
+    return None
+
+
+def ran_ns(thread):
+    if thread is None:
+        return 0
+    thread.seek(0)
+    return int(thread.read().split()[0])
 
 
 def in_place(contender):
@@ -52,17 +72,19 @@ def round_of(row, contender, seconds):
                 in_place(contender))
     try:
         time.sleep(warmup + seconds * 0.1)
-        before = clock(place.cpus.number)
+        before, ran, begun = clock(place.cpus.number), ran_ns(place.softirq), time.monotonic_ns()
         time.sleep(seconds * 0.8)
+        softirq = (ran_ns(place.softirq) - ran) / (time.monotonic_ns() - begun)
         idle, stolen, ticks = (now - then for now, then in zip(clock(place.cpus.number), before))
         outcome = load.result()
     finally:
         load.stop()
     found = figures(row, contender, outcome, 0, None)
     idle, stolen = idle / max(1, ticks), stolen / max(1, ticks)
-    ours = outcome["cpu_us"] + sum(outcome["watched_cpu_us"].values())
-    found.update(user_us=None, machine_us=per_request(row, outcome, outcome["seconds"] * 1e6 * (1 - idle - stolen)), idle=idle,
-                 foreign=max(0.0, 1 - idle - stolen - ours / outcome["seconds"] / 1e6), tracked=place.net.tracked())
+    micros = outcome["seconds"] * 1e6
+    ours = outcome["cpu_us"] + sum(outcome["watched_cpu_us"].values()) + softirq * micros
+    found.update(user_us=None, machine_us=per_request(row, outcome, ours), idle=idle, softirq=softirq,
+                 foreign=max(0.0, 1 - idle - stolen - ours / micros), tracked=place.net.tracked())
     for wrong, words in ((idle > IDLE_MOST, "rounds in which the CPU waited"), (bool(found["tracked"]) != contender.tracks, TRACKED)):
         if wrong:
             found["failures"][words] = 1

@@ -2,7 +2,6 @@
 import os
 from dataclasses import replace
 
-from l4 import spaces
 from l4.measure import OneCpu
 from l4.network import ENDPOINTS, PORT, Network
 from namespace import sysctl
@@ -13,11 +12,11 @@ def place_for(row, contender, place, started):
     """`started` gets what has to be stopped, in the order in which it began."""
     network = Network(" ".join(sysctl("net/ipv4/tcp_congestion_control")), contender.xdp_ready)
     started.append(network)
-    cpus = OneCpu()
+    cpus = OneCpu(place.cpus.usable)
     os.sched_setaffinity(0, cpus.others)
     listen = [word for address in ENDPOINTS for word in ("--listen", f"{address}:{PORT}")]
     origin = Process([os.path.join(place.bin, "ringway-bench-origin"), *listen, *row.tcp], cpus.origin,
                      os.path.join(place.work, f"origin-{contender.name}.output"), netns=network.endpoints)
     started.append(origin)
-    spaces.within(network.client, lambda: origin.wait_for(PORT, ENDPOINTS[-1], row.settings.protocol))
+    origin.wait_for(PORT, ENDPOINTS[-1], row.settings.protocol, space=network.client)
     return replace(place, net=network, cpus=cpus, origin=origin)

@@ -87,10 +87,10 @@ void LoadDriver::OnCompleted(Tag tag, const io_uring_cqe& cqe) {
 // ---- the life of a connection
 
 bool LoadDriver::MakeSocket(Connection& connection) {
-  connection.fd = OpenSocket(options_.target.family(), options_.udp);
+  connection.fd = OpenSocket(options_.targets.front().family(), options_.udp);
   if (connection.fd < 0) return false;
   ++report_.connections_opened;
-  if (!options_.new_connections || !options_.target.loopback_v4()) return true;
+  if (!options_.new_connections || !options_.targets.front().loopback_v4()) return true;
   const int on = 1;
   setsockopt(connection.fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &on, sizeof on);  // the port is chosen per connection, at connect
   sockaddr_in from{};
@@ -104,7 +104,8 @@ void LoadDriver::Open(uint32_t index) {
   if (!MakeSocket(connection)) return Failed(index, Failure::kConnect);
   connection.state = State::kConnecting;
   connection.sent_ns = now_ns_;
-  io_uring_prep_connect(ring_.Sqe(Tag{kConnect, index}), connection.fd, options_.target.get(), options_.target.size);
+  const Address& target = TargetOf(index);
+  io_uring_prep_connect(ring_.Sqe(Tag{kConnect, index}), connection.fd, target.get(), target.size);
 }
 
 void LoadDriver::OnConnected(uint32_t index, int32_t result) {
@@ -142,7 +143,8 @@ void LoadDriver::Begin(uint32_t index, uint64_t due_ns) {
   ring_.Reserve(kChainMax);
   if (open) {
     io_uring_sqe* sqe = ring_.Sqe(Tag{kConnect, index});
-    io_uring_prep_connect(sqe, connection.fd, options_.target.get(), options_.target.size);
+    const Address& target = TargetOf(index);
+    io_uring_prep_connect(sqe, connection.fd, target.get(), target.size);
     sqe->flags |= kSilentLink;
   }
   io_uring_sqe* sqe = ring_.Sqe(Tag{kSend, index});

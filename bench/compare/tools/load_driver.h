@@ -51,6 +51,7 @@ class LoadDriver {
   void OnPeerClosed(uint32_t index);
 
   void Open(uint32_t index);  // without a request
+  const Address& TargetOf(uint32_t index) const { return options_.targets[index % options_.targets.size()]; }
   bool MakeSocket(Connection& connection);
   void Ready(uint32_t index);
   void Begin(uint32_t index, uint64_t due_ns);

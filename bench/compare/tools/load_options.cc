@@ -63,10 +63,12 @@ LoadOptions ParseLoadOptions(int argc, char** argv) {
   CLI::App app{kAbout};
   app.option_defaults()->multi_option_policy(CLI::MultiOptionPolicy::TakeLast);
   LoadOptions options;
-  std::string target, path = "/b/200", headers = "browser";
+  std::vector<std::string> targets;
+  std::string path = "/b/200", headers = "browser";
   uint64_t post = 0;
   bool json = false;
-  app.add_option("--target", target, "ADDRESS:PORT")->required()->check(CheckAddress);
+  app.add_option("--target", targets, "ADDRESS:PORT, or several with commas, which share the connections")
+      ->required()->delimiter(',')->check(CheckAddress)->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
   app.add_option("--connections", options.connections, "how many at once")->check(CLI::Range(1, 1000000))->capture_default_str();
   app.add_option("--seconds", options.seconds, "how long to measure")->check(CLI::Range(0.01, 86400.0))->capture_default_str();
   app.add_option("--warmup", options.warmup, "seconds before that whose requests do not count; their failures do")
@@ -98,7 +100,7 @@ LoadOptions ParseLoadOptions(int argc, char** argv) {
   } catch (const CLI::ParseError& error) {
     std::exit(app.exit(error) == 0 ? 0 : 2);
   }
-  options.target = ParseAddresses(target).front();
+  for (const std::string& target : targets) options.targets.push_back(ParseAddresses(target).front());
   if (options.udp) {
     if (options.request_bytes > kDatagramMax) {
       std::fprintf(stderr, "--request: a datagram has at most %u bytes\n", kDatagramMax);
@@ -108,7 +110,7 @@ LoadOptions ParseLoadOptions(int argc, char** argv) {
     options.response_bytes = options.request_bytes;
   }
   options.request = options.messages ? std::string(options.request_bytes, 'q')
-                                : BuildRequest(target, path, headers == "browser", post, options.new_connections);
+                                : BuildRequest(targets.front(), path, headers == "browser", post, options.new_connections);
   if (post == 0) options.body_bytes = BodyBytesOf(path);
   return options;
 }

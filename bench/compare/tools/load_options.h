@@ -11,7 +11,7 @@
 namespace ringway::bench {
 
 struct LoadOptions {
-  Address target;
+  std::vector<Address> targets;  // connection N goes to the one at N modulo their number; not empty
   uint32_t connections = 64;
   double seconds = 3;
   double warmup = 0.5;
