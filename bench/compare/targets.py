@@ -1,7 +1,7 @@
 """The targets of the product, each judged from the rows that were measured. The figures are ratios within one row."""
 from judge import best_of, median, quiet, ratio
 
-MET, MISSED, OPEN = "met", "missed", "not measured"
+MET, MISSED, OPEN, VOID = "met", "missed", "not measured", "void"
 
 
 def over_null(row):
@@ -37,6 +37,15 @@ def two_workers(row):
     return ratio(row, "ringway:2 workers", "ringway:1 worker")
 
 
+def share(way, of):
+    """What a way costs more than direct, by what another does. Of the medians: a single round's share may be nothing."""
+    def how(row):
+        under = best_of(row, of)[1]
+        over = median(row, way)
+        return over / under if over is not None and under else None
+    return how
+
+
 # (row, what, 'at most' or 'at least', limit, unit, how to get it)
 TARGETS = [
     ("small-64", "of the null proxy", "at most", 1.05, "×", over_null),
@@ -57,7 +66,16 @@ TARGETS = [
     ("endpoints", "10,000 endpoints / 1", "at most", 1.03, "×", endpoints),
     ("access-log", "access log on, more", "at most", 0.3, "µs", log_cost),
     ("workers", "CPU per request, two workers / one", "at most", 1.05, "×", two_workers),
+    *((row, "packet (tc) / HAProxy, each less direct", "at most", 0.1, "×", share("packet-tc", "haproxy"))
+      for row in ("l4-small", "l4-bulk", "l4-connections")),
+    *((row, "packet (tc) / DNAT rules, each less direct", "at most", 1.0, "×", share("packet-tc", "dnat"))
+      for row in ("l4-small", "l4-bulk", "l4-connections", "l4-packets")),
+    *((row, "connect / HAProxy, each less direct", "at most", 0.02, "×", share("connect", "haproxy"))
+      for row in ("l4-small", "l4-bulk", "l4-connections")),
 ]
+
+# Targets of what is not in the product: (what it was for, what, 'at least', limit, unit, why not).
+GIVEN_UP = [("accelerate", "proxy / accelerated proxy, small HTTP", "at least", 1.2, "×", "docs/adr/0011-no-acceleration.md")]
 
 
 def judge(rows):
@@ -72,4 +90,5 @@ def judge(rows):
             entry["verdict"] = MET if met else MISSED
             entry["by"] = 0 if met else abs(seen - limit) / limit * 100
         table.append(entry)
-    return table
+    return table + [{"row": row, "what": f"{what} ({why})", "side": side, "limit": limit, "unit": unit, "seen": None, "verdict": VOID, "by": 0,
+                     "quiet": True} for row, what, side, limit, unit, why in GIVEN_UP]

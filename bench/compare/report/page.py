@@ -9,6 +9,7 @@ from packages import Missing
 from report.text import UNITS, base_of, micros, number, shown, size, verdict
 
 HERE = os.path.dirname(os.path.abspath(__file__))
+BASES = {"l4": "HAProxy (UDP: DNAT)"}
 LIBRARY = ("/usr/share/javascript/chart.js/chart.umd.js", "/usr/share/javascript/chart.js/chart.min.js")
 
 
@@ -50,7 +51,7 @@ def targets_table(targets):
 def row_table(row):
     metric = JUDGED_BY[row["metric"]]
     form = micros if metric == "p99_us" else number
-    head = ["", UNITS[metric] + "<br>median (min–max)", f"ratio to<br>{'its first' if row['varied'] else 'null proxy'}"]
+    head = ["", UNITS[metric] + "<br>median (min–max)", f"ratio to<br>{'its first' if row['varied'] else BASES.get(row['metric'], 'null proxy')}"]
     if metric != "cpu_us":
         head.append("CPU µs<br>per request")
     head += ["in user-<br>space", "control plane,<br>master", "whole<br>machine", "requests/s", "p50", "p99", "p99.9", "proxy<br>busy", "RSS"]

@@ -14,12 +14,13 @@ import judge  # noqa: E402
 import rows  # noqa: E402
 import targets  # noqa: E402
 from contenders import ALL  # noqa: E402
+from l4 import measure  # noqa: E402
 from report import text  # noqa: E402
 
 
 def rounds(*cpu, **more):
-    return [dict({"cpu_us": c, "rate": 1000, "requests": 100, "failures": {}, "proxy_busy": 0.9, "rss_kib": 9000,
-                  "machine_us": c * 2, "foreign": 0.0, "p50_us": 5.0, "p99_us": 9.0, "p999_us": 12.0}, **more) for c in cpu]
+    return [{**{"cpu_us": c, "rate": 1000, "requests": 100, "failures": {}, "proxy_busy": 0.9, "rss_kib": 9000,
+                  "machine_us": c * 2, "foreign": 0.0, "p50_us": 5.0, "p99_us": 9.0, "p999_us": 12.0}, **more} for c in cpu]
 
 
 def row(name="small-64", metric="cpu", **results):
@@ -45,7 +46,7 @@ class Judging(unittest.TestCase):
         self.assertIsNone(judge.ratio(one, "ringway", "null"))
         self.assertIn("does not count", "\n".join(text.row_lines(one)))
         verdicts = {t["verdict"] for t in targets.judge({"small-64": one})}
-        self.assertEqual(verdicts, {targets.OPEN})
+        self.assertEqual(verdicts, {targets.OPEN, targets.VOID})
 
     def test_failures_of_all_rounds_are_added(self):
         found = rounds(10, 10)
@@ -101,6 +102,40 @@ class Targets(unittest.TestCase):
             keys = [e.key for e in rows.entries(rows.BY_NAME[name], ALL, list(ALL))]
             found = {key.replace(":", "__"): rounds(10) for key in keys}
             self.assertIsNotNone(how(row(name, **found)), name)
+
+
+class LayerFour(unittest.TestCase):
+    def shares(self, **microseconds):
+        found = {key.replace("_", "-"): [rounds(1, machine_us=us)[0] for us in values] for key, values in microseconds.items()}
+        measure.add_shares(found)
+        return row("l4-small", "l4", **found)
+
+    def test_a_share_is_what_a_round_cost_more_than_the_same_round_of_direct(self):
+        found = self.shares(direct=[10, 20, 10], haproxy=[30, 41, 29])
+        self.assertEqual(found["results"]["haproxy"]["metrics"]["share_us"], {"median": 20, "min": 19, "max": 21})
+        self.assertEqual(judge.median(found, "direct"), 0)
+
+    def test_xdp_is_told_beside_direct_with_xdp(self):
+        found = self.shares(direct=[10], direct_xdp=[14], packet_xdp=[16])
+        self.assertEqual(judge.median(found, "packet-xdp"), 2)
+
+    def test_targets_are_of_shares_and_less_than_nothing_meets_them(self):
+        found = self.shares(direct=[10, 10, 10], packet_tc=[12, 9, 9], connect=[11, 11, 11], haproxy=[30, 30, 30], dnat=[11, 12, 13])
+        seen = {t["what"]: t for t in targets.judge({"l4-small": found}) if t["row"] == "l4-small"}
+        self.assertEqual(seen["packet (tc) / HAProxy, each less direct"]["seen"], -0.05)
+        self.assertEqual({t["verdict"] for what, t in seen.items() if what.startswith("packet")}, {targets.MET})
+        self.assertEqual(seen["connect / HAProxy, each less direct"]["verdict"], targets.MISSED)
+
+    def test_without_direct_there_is_no_share(self):
+        found = self.shares(packet_tc=[12], haproxy=[30])
+        self.assertIsNone(judge.median(found, "haproxy"))
+        self.assertEqual({t["verdict"] for t in targets.judge({"l4-small": found})}, {targets.OPEN, targets.VOID})
+        self.assertIn("-", "\n".join(text.row_lines(found)))
+
+    def test_what_was_given_up_is_told_with_the_reason(self):
+        last = targets.judge({})[-1]
+        self.assertEqual((last["row"], last["verdict"]), ("accelerate", targets.VOID))
+        self.assertIn("adr/0011", last["what"])
 
 
 class Document(unittest.TestCase):

@@ -1,4 +1,4 @@
-"""The ways from client to endpoint that only layer 4 knows. Proxies are those of ../contenders, in the balancer's namespace."""
+"""The ways from client to endpoint that only layer 4 knows (rows of l4/rows.py)."""
 import json
 import os
 import shutil
