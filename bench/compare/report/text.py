@@ -1,6 +1,7 @@
 """Figures as people read them, and the tables of the terminal."""
 from judge import JUDGED_BY, best_of, quiet, ratio
 
+IDLE_MOST = 0.05
 UNITS = {"cpu_us": "CPU µs per request", "p99_us": "p99 latency", "bytes_per_idle": "B per idle connection",
          "share_us": "CPU µs more than direct"}
 
@@ -50,6 +51,12 @@ def base_of(row, key):
     return "null" if "null" in row["results"] else "ringway"
 
 
+def waiting(row):
+    """In a row of layer 4, those whose CPU waited, in words."""
+    return ", ".join(row["labels"][key] for key, result in row["results"].items()
+                     if result["metrics"].get("idle", {"median": 0})["median"] > IDLE_MOST)
+
+
 def row_lines(row):
     """One row's table."""
     metric = JUDGED_BY[row["metric"]]
@@ -75,6 +82,9 @@ def row_lines(row):
     lines += [f"  left out: {why}" for why in row["left_out"].values()]
     if row["note"]:
         lines.append(f"  {row['note']}")
+    waited = waiting(row)
+    if waited:
+        lines.append(f"  the CPU waited more than {IDLE_MOST * 100:.0f} % of the time, and softirqs of a CPU that waits are not counted: {waited}")
     if not quiet(row):
         lines.append("  the machine was not quiet: other programs took CPU time while this was measured")
     return lines
