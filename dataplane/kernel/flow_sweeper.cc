@@ -5,7 +5,10 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <cstring>
 #include <numeric>
+
+#include "dataplane/kernel/bpf_error.h"
 
 namespace ringway::dp {
 namespace {
@@ -18,6 +21,8 @@ bool EndpointGone(const l4_flow& flow, const PacketPlanner& endpoints) {
   const l4_endpoint& record = endpoints.RecordOf(flow.endpoint);
   return record.generation != flow.generation || record.state == L4_ABSENT || record.state == L4_DEAD;
 }
+
+bool Same(const l4_flow& a, const l4_flow& b) { return std::memcmp(&a, &b, sizeof(a)) == 0; }
 
 }  // namespace
 
@@ -34,19 +39,30 @@ void FlowSweeper::Begin(Clock::time_point now) {
 }
 
 void FlowSweeper::Step(const PacketPlanner& endpoints, Clock::time_point now) {
-  if (!under_way_ && now - began_ < kRoundEvery && counted_) return;
+  if (!under_way_ && now - began_ < kRoundEvery && (counted_ || !trouble_.empty())) return;
   if (!under_way_) Begin(now);
-  if (Batch(table_ == 0 ? fds_.flows : fds_.half_open, endpoints)) return;
-  continues_ = false;
-  if (++table_ < 2) return;
+  switch (Batch(table_ == 0 ? fds_.half_open : fds_.flows, endpoints)) {
+    case Batched::kMore:
+      return;
+    case Batched::kFailed:
+      under_way_ = false;
+      return;
+    case Batched::kDone:
+      continues_ = false;
+      if (++table_ == 2) Finish();
+  }
+}
+
+void FlowSweeper::Finish() {
   under_way_ = false;
+  trouble_.clear();
   counted_ = began_;
   open_.swap(counting_);
   std::copy(std::begin(seen_), std::end(seen_), std::begin(entries_));
 }
 
-// A batch is whole buckets; an entry that moves between two of them is seen twice or not at all in one round, never deleted for it.
-bool FlowSweeper::Batch(int map, const PacketPlanner& endpoints) {
+// A batch is whole buckets; an entry that is confirmed in between is seen once more in the table it moved to.
+FlowSweeper::Batched FlowSweeper::Batch(int map, const PacketPlanner& endpoints) {
   uint32_t count = static_cast<uint32_t>(keys_.size());
   bpf_map_batch_opts options{};
   options.sz = sizeof(options);
@@ -56,20 +72,23 @@ bool FlowSweeper::Batch(int map, const PacketPlanner& endpoints) {
   if (error == ENOSPC) {  // one bucket holds more than that
     keys_.resize(keys_.size() * 2);
     flows_.resize(keys_.size());
-    return true;
+    return Batched::kMore;
   }
-  if (error != 0 && error != ENOENT) return false;
+  if (error != 0 && error != ENOENT) {
+    trouble_ = std::string(BpfError(error, "the flows cannot be gone over").message());
+    return Batched::kFailed;
+  }
   for (uint32_t i = 0; i < count; ++i) Look(map, keys_[i], flows_[i], endpoints);
   token_ = next;
   continues_ = true;
-  return error == 0;
+  return error == 0 ? Batched::kMore : Batched::kDone;
 }
 
 void FlowSweeper::Look(int map, const l4_flow_key& key, const l4_flow& flow, const PacketPlanner& endpoints) {
-  ++seen_[map == fds_.flows ? 0 : 1];
+  ++seen_[map == fds_.flows ? 1 : 0];
   if ((flow.flags & L4_FLOW_CLIENT) == 0) {
     l4_flow other;
-    if (OrphanIsOver(flow, now_) && !Find(OtherSide(key, flow), other)) Delete(key);
+    if (OrphanIsOver(flow, now_) && !Find(OtherSide(key, flow), other)) DeleteSame(key, flow);
     return;
   }
   const bool single = (flow.flags & L4_FLOW_SINGLE) != 0;
@@ -80,9 +99,9 @@ void FlowSweeper::Look(int map, const l4_flow_key& key, const l4_flow& flow, con
     // A port may have found another flow since.
     const bool paired = !single && Find(OtherSide(key, flow), other) && other.endpoint == flow.endpoint && other.generation == flow.generation;
     // One whose endpoint is dead or replaced stays for a moment: its client's next packet is answered with a reset.
-    if (FlowIsOver(flow, paired ? &other : nullptr, timeouts_, now_) || (gone && OrphanIsOver(flow, now_))) {
-      Delete(key);
-      if (paired) Delete(OtherSide(key, flow));
+    const bool over = FlowIsOver(flow, paired ? &other : nullptr, timeouts_, now_) || (gone && OrphanIsOver(flow, now_));
+    if (over && DeleteSame(key, flow)) {
+      if (paired) DeleteSame(OtherSide(key, flow), other);
       ++swept_;
       return;
     }
@@ -94,9 +113,17 @@ bool FlowSweeper::Find(const l4_flow_key& key, l4_flow& out) const {
   return bpf_map_lookup_elem(fds_.flows, &key, &out) == 0 || bpf_map_lookup_elem(fds_.half_open, &key, &out) == 0;
 }
 
-void FlowSweeper::Delete(const l4_flow_key& key) const {
-  bpf_map_delete_elem(fds_.flows, &key);
-  bpf_map_delete_elem(fds_.half_open, &key);
+// What was copied may be milliseconds old. Looked at again, and what is taken out is looked at once more: if a packet came
+// between these two calls it is put back.
+bool FlowSweeper::DeleteSame(const l4_flow_key& key, const l4_flow& seen) const {
+  for (const int map : {fds_.half_open, fds_.flows}) {
+    l4_flow flow;
+    if (bpf_map_lookup_elem(map, &key, &flow) != 0 || !Same(flow, seen)) continue;
+    if (bpf_map_lookup_and_delete_elem(map, &key, &flow) != 0) continue;
+    if (Same(flow, seen)) return true;
+    bpf_map_update_elem(map, &key, &flow, BPF_NOEXIST);
+  }
+  return false;
 }
 
 uint64_t FlowSweeper::FlowsOpen() const { return std::accumulate(open_.begin(), open_.end(), uint64_t{0}); }

@@ -1,11 +1,12 @@
 // Ends flows whose time is over and counts those that are open, per endpoint: the kernel's programs only make and use them.
-// A round goes over both flow tables in batches of bounded size, one batch a call; a new round begins at most once a second.
-// One thread.
+// A round goes over both flow tables in batches of bounded size, one batch a call; a new round begins at most once a second. The
+// half-open table comes first: flows move from it to the other, so none is missed on its way. One thread.
 #pragma once
 
 #include <chrono>
 #include <cstdint>
 #include <optional>
+#include <string>
 #include <vector>
 
 #include "bpf/lb_abi.h"
@@ -29,24 +30,29 @@ class FlowSweeper {
   Clock::time_point counted_since() const { return *counted_; }  // when it began
   uint64_t FlowsOf(uint32_t slot) const { return open_[slot]; }
   uint64_t FlowsOpen() const;
-  uint64_t entries() const { return entries_[0]; }
-  uint64_t half_open_entries() const { return entries_[1]; }
+  uint64_t entries() const { return entries_[1]; }
+  uint64_t half_open_entries() const { return entries_[0]; }
   uint64_t swept() const { return swept_; }
+  // Why the last round could not be finished; empty when it was. Nothing of such a round counts.
+  const std::string& trouble() const { return trouble_; }
+
+  // Deletes the flow only as it was `seen`: one that got a packet since, or belongs to another by now, stays. False then.
+  bool DeleteSame(const l4_flow_key& key, const l4_flow& seen) const;
 
  private:
+  enum class Batched { kMore, kDone, kFailed };
   void Begin(Clock::time_point now);
-  // False when the table has been gone over.
-  bool Batch(int map, const PacketPlanner& endpoints);
+  Batched Batch(int map, const PacketPlanner& endpoints);
+  void Finish();
   void Look(int map, const l4_flow_key& key, const l4_flow& flow, const PacketPlanner& endpoints);
   bool Find(const l4_flow_key& key, l4_flow& out) const;
-  void Delete(const l4_flow_key& key) const;
 
   const PacketMapFds fds_;
   FlowTimeouts timeouts_ = TimeoutsInTicks({});
   std::vector<l4_flow_key> keys_;
   std::vector<l4_flow> flows_;
   bool under_way_ = false;
-  int table_ = 0;           // 0: flows, 1: half open
+  int table_ = 0;           // 0: half open, 1: flows
   bool continues_ = false;  // `token_` is where the batch before ended
   uint64_t token_ = 0;
   uint32_t now_ = 0;        // tick
@@ -57,6 +63,7 @@ class FlowSweeper {
   std::vector<uint64_t> open_ = std::vector<uint64_t>(L4_ENDPOINTS_MAX);
   uint64_t entries_[2] = {0, 0};
   uint64_t swept_ = 0;
+  std::string trouble_;
 };
 
 }  // namespace ringway::dp

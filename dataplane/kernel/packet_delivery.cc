@@ -65,7 +65,9 @@ absl::Status PacketDelivery::Load(const api::Snapshot& snapshot) {
   return absl::OkStatus();
 }
 
+// What an earlier process left goes on serving its listeners: they may be gone from the config meanwhile.
 void PacketDelivery::Apply(std::shared_ptr<const api::Snapshot> snapshot) {
+  if (!std::exchange(looked_, true) && !prepared_ && PacketPrograms::AreThere(snapshot->packet.pin_dir)) Prepare(*snapshot).IgnoreError();
   if (thread_ != nullptr) thread_->Apply(std::move(snapshot));
 }
 

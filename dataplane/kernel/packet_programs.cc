@@ -258,6 +258,14 @@ std::vector<uint32_t> PacketPrograms::Attached() const {
   return {indices.begin(), indices.end()};
 }
 
+bool PacketPrograms::AreThere(const std::string& pin_dir) {
+  struct stat status {};
+  for (int abi = 1; abi <= L4_ABI; ++abi) {
+    if (stat(absl::StrCat(pin_dir, "/l4-v", abi).c_str(), &status) == 0) return true;
+  }
+  return false;
+}
+
 absl::Status PacketPrograms::Detach(const std::string& pin_dir) {
   // Folders of other ABI numbers are of other releases.
   for (int abi = 1; abi <= L4_ABI; ++abi) {

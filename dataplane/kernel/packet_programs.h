@@ -33,6 +33,8 @@ class PacketPrograms {
   // Interfaces that an earlier process attached to.
   std::vector<uint32_t> Attached() const;
 
+  // Something of an earlier process, of this release or an older one, is pinned below `pin_dir`.
+  static bool AreThere(const std::string& pin_dir);
   // Removes every trace of packet delivery below `pin_dir`, of whatever process and release. Nothing there is fine.
   static absl::Status Detach(const std::string& pin_dir);
 

@@ -30,6 +30,17 @@ void Add(PacketTraffic& sum, const PacketTraffic& one) {
   sum.bytes_to_client += one.bytes_to_client;
 }
 
+// The same with nobody ready.
+std::shared_ptr<const api::Snapshot> Drained(const api::Snapshot& snapshot) {
+  auto drained = std::make_shared<api::Snapshot>(snapshot);
+  for (api::Service& service : drained->services) {
+    for (api::Endpoint& endpoint : service.endpoints) {
+      if (endpoint.state == api::EndpointState::kReady) endpoint.state = api::EndpointState::kDraining;
+    }
+  }
+  return drained;
+}
+
 }  // namespace
 
 PacketThread::PacketThread(std::unique_ptr<PacketPrograms> programs, UniqueFd lock)
@@ -52,10 +63,11 @@ absl::Status PacketThread::Start() {
   return absl::OkStatus();
 }
 
+// What is applied while it drains gives nobody new flows either.
 void PacketThread::Apply(Snapshot snapshot) {
   {
     const std::lock_guard guard(mutex_);
-    newest_ = std::move(snapshot);
+    newest_ = draining_ ? Drained(*snapshot) : std::move(snapshot);
   }
   changed_.notify_all();
 }
@@ -63,15 +75,8 @@ void PacketThread::Apply(Snapshot snapshot) {
 void PacketThread::Drain() {
   {
     const std::lock_guard guard(mutex_);
-    if (draining_ || newest_ == nullptr) return;
-    draining_ = true;
-    api::Snapshot drained = *newest_;
-    for (api::Service& service : drained.services) {
-      for (api::Endpoint& endpoint : service.endpoints) {
-        if (endpoint.state == api::EndpointState::kReady) endpoint.state = api::EndpointState::kDraining;
-      }
-    }
-    newest_ = std::make_shared<const api::Snapshot>(std::move(drained));
+    if (std::exchange(draining_, true) || newest_ == nullptr) return;
+    newest_ = Drained(*newest_);
   }
   changed_.notify_all();
 }
@@ -98,11 +103,7 @@ void PacketThread::Run() {
   if (const absl::Status s = KeepOnlyProgramPrivileges(); !s.ok()) spdlog::warn("packet delivery: {}", std::string(s.message()));
   std::unique_lock lock(mutex_);
   while (!stop_) {
-    const bool fresh = newest_ != applied_;
-    if (fresh) {
-      applied_ = newest_;
-      replan_ = true;
-    }
+    if (newest_ != applied_) Take(newest_);
     lock.unlock();
     if (applied_ != nullptr) Turn(Clock::now());
     lock.lock();
@@ -110,23 +111,51 @@ void PacketThread::Run() {
   }
 }
 
+void PacketThread::Take(Snapshot snapshot) {
+  attach_ = attach_ || applied_ == nullptr || applied_->packet != snapshot->packet || WantsPacketDelivery(*applied_) != WantsPacketDelivery(*snapshot);
+  applied_ = std::move(snapshot);
+  replan_ = true;
+}
+
+// The maps come before the programs: what these find is whole.
 void PacketThread::Turn(Clock::time_point now) {
-  if (interfaces_.Look(now) || (replan_ && attached_.empty())) {
-    AttachInterfaces();
-    replan_ = true;  // addresses and ways may be others
-  }
+  if (interfaces_.Look(now)) replan_ = attach_ = true;  // addresses and ways may be others
   if (replan_ || (restore_ && now >= retry_at_)) WriteMaps(now);
+  if (attach_ || (ending_ && !FlowsLeft())) AttachInterfaces();
   sweeper_.SetTimeouts(applied_->packet.timeouts);
-  sweeper_.Step(planner_, now);
+  Sweep(now);
   RestSlots(now);
   PublishFlows();
   if (now - published_at_ >= kPublishEvery) Publish(now);
 }
 
+void PacketThread::Sweep(Clock::time_point now) {
+  const bool well = sweeper_.trouble().empty();
+  sweeper_.Step(planner_, now);
+  if (well && !sweeper_.trouble().empty()) spdlog::error("packet delivery: {}; flows that are over stay until they can be", sweeper_.trouble());
+}
+
+// Until they have been counted without an end since the last write.
+bool PacketThread::FlowsLeft() const {
+  return !sweeper_.counted() || sweeper_.counted_since() <= written_ || sweeper_.FlowsOpen() != 0;
+}
+
+// The last listener is gone: its flows end as those of any listener that goes, in peace, with the programs where they are.
+bool PacketThread::StaysForFlows() {
+  const bool wanted = WantsPacketDelivery(*applied_);
+  const bool stays = !wanted && !programs_->Attached().empty() && FlowsLeft();
+  if (stays && !ending_) spdlog::info("packet delivery: no listener has it any more; its flows may end, then the interfaces are left");
+  ending_ = stays;
+  return stays;
+}
+
 void PacketThread::AttachInterfaces() {
+  attach_ = false;
+  if (StaysForFlows()) return;
   const api::Packet& packet = applied_->packet;
   std::set<uint32_t> chosen;
-  if (WantsPacketDelivery(*applied_)) {
+  const bool wanted = WantsPacketDelivery(*applied_);
+  if (wanted) {
     for (const auto& [interface, mode] : ChooseInterfaces(interfaces_.all(), packet.interfaces)) {
       chosen.insert(interface.index);
       AttachOne(interface, mode);
@@ -139,7 +168,7 @@ void PacketThread::AttachInterfaces() {
   }
   std::erase_if(attached_, [&](const auto& one) { return !chosen.contains(one.first); });
   std::set<std::string> missing;
-  for (const std::string& name : MissingInterfaces(interfaces_.all(), packet.interfaces)) {
+  for (const std::string& name : wanted ? MissingInterfaces(interfaces_.all(), packet.interfaces) : std::vector<std::string>()) {
     if (!missing_.contains(name)) spdlog::warn("packet delivery: there is no interface {} that is up; it is attached when it comes", name);
     missing.insert(name);
   }
@@ -230,7 +259,7 @@ void PacketThread::Publish(Clock::time_point now) {
   published_at_ = now;
   PacketStats stats;
   stats.active = true;
-  stats.trouble = !write_trouble_.empty() ? write_trouble_ : forwarding_trouble_;
+  stats.trouble = !write_trouble_.empty() ? write_trouble_ : !sweeper_.trouble().empty() ? sweeper_.trouble() : forwarding_trouble_;
   for (const auto& [index, one] : attached_) stats.interfaces.push_back({one.name, one.how, one.trouble});
   for (const std::string& name : missing_) stats.interfaces.push_back({name, "", "there is none of this name that is up"});
   for (const auto& [name, index] : planner_.services()) Add(stats.services[ServiceOfPacketService(name)], maps_.ServiceTraffic(index));

@@ -56,7 +56,11 @@ class PacketThread {
   };
 
   void Run();
+  void Take(Snapshot snapshot);
   void Turn(Clock::time_point now);
+  void Sweep(Clock::time_point now);
+  bool FlowsLeft() const;
+  bool StaysForFlows();
   void AttachInterfaces();
   void AttachOne(const Interface& interface, api::PacketMode mode);
   void SayForwarding();
@@ -79,6 +83,8 @@ class PacketThread {
   std::set<std::string> missing_;          // interfaces that are asked for and not there, as last said
   Snapshot applied_;
   bool replan_ = false;
+  bool attach_ = false;   // interfaces, or what is wanted of them, changed
+  bool ending_ = false;   // no listener has packet delivery any more, flows are left
   bool restore_ = false;  // a write failed: what the maps hold is not known
   Clock::time_point retry_at_{};
   Clock::time_point published_at_{};

@@ -1,6 +1,7 @@
 """Packet delivery live: what clients and endpoints in namespaces of their own see of it. Root only."""
 import collections
 import os
+import shutil
 import socket
 import sys
 import threading
@@ -249,6 +250,53 @@ class Lives(Packet):
         self.assertEqual(self.balancer.processes[-1].wait(10), 0)
         self.assertEqual(self.balancer.traces(), [])
 
+    def test_a_push_after_the_stop_gives_nobody_new_flows(self):
+        self.start()
+        flows = self.many(20)
+        self.balancer.processes[-1].terminate()
+        time.sleep(0.5)
+        self.balancer.push(self.endpoints({"e1": DRAINING}))
+        time.sleep(0.7)
+        with self.assertRaises(OSError):
+            self.tcp(timeout=2)
+        self.assert_all_alive(flows)
+        for sock, _ in flows:
+            sock.close()
+        self.assertEqual(self.balancer.processes[-1].wait(10), 0)
+        self.assertEqual(self.balancer.traces(), [])
+
+    def test_flows_of_a_listener_that_goes_may_end_and_then_nothing_is_attached(self):
+        self.start()
+        flows = self.many(20)
+        self.balancer.change(listeners=[])
+        time.sleep(1)
+        self.assert_all_alive(flows)
+        with self.assertRaises(OSError):
+            self.tcp(timeout=2)
+        self.assertEqual(self.balancer.words().count("no listener has it any more"), 1)
+        for sock, _ in flows:
+            sock.close()
+        attached = lambda: [i for i in self.balancer.stats()["packet"]["interfaces"] if i["how"]]
+        wait_until(lambda: not attached(), 15, "the interfaces to be left")
+        self.assertEqual([line for line in self.balancer.traces() if "tcx" in line], [])
+
+    def test_a_start_without_its_listeners_ends_what_an_earlier_life_left(self):
+        self.start()
+        flows = self.many(20)
+        self.balancer.kill()
+        shutil.rmtree(os.path.join(self.balancer.dir, "state"))  # nor does it know them from before
+        self.balancer.push(listeners=[])
+        self.balancer.start()
+        time.sleep(1)
+        self.assert_all_alive(flows)
+        with self.assertRaises(OSError):
+            self.tcp(timeout=2)
+        for sock, _ in flows:
+            sock.close()
+        wait_until(lambda: not [line for line in self.balancer.traces() if "tcx" in line], 15, "the interfaces to be left")
+        self.assertEqual(self.balancer.stop(), 0)
+        self.assertEqual(self.balancer.traces(), [])
+
     def test_what_is_kept_works_on_and_can_be_removed_by_hand(self):
         self.start(packet={"on_stop": "keep"})
         flows = self.many(20)
@@ -283,6 +331,18 @@ class Interfaces(Packet):
         wait_until(lambda: "late0" not in shown(), 5, "late0 to be forgotten")
         self.assertEqual(len([pin for pin in os.listdir(self.balancer.pins + "/l4-v1") if pin.startswith("link-tc-")]), 2)
         self.tcp()
+
+    def test_an_interface_without_a_driver_for_xdp_has_the_generic_one_at_each_look(self):
+        self.start(packet={"interfaces": [{"name": "front"}, {"name": "br0", "mode": "xdp"}]})
+        shown = lambda: {i["name"]: i["how"] for i in self.balancer.stats()["packet"]["interfaces"]}
+        self.assertEqual(shown()["br0"], "xdp (generic) and tcx")
+        self.network.balancer.ip("addr", "add", "10.77.9.1/32", "dev", "front")  # another look
+        time.sleep(1.5)
+        self.assertEqual(shown()["br0"], "xdp (generic) and tcx")
+        self.balancer.kill()
+        self.balancer.start()
+        self.wait_attached()
+        self.assertEqual(shown()["br0"], "xdp (generic) and tcx")
 
     def test_xdp_beside_tc(self):
         self.start(packet={"interfaces": [{"name": "front", "mode": "xdp"}, {"name": "br0"}]})
