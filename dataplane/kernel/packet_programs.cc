@@ -23,6 +23,7 @@
 #include "dataplane/kernel/bpf_error.h"
 #include "dataplane/kernel/bpf_link.h"
 #include "dataplane/kernel/bpf_object.h"
+#include "dataplane/kernel/clsact.h"
 #include "dataplane/kernel/pin_directory.h"
 
 namespace ringway::dp {
@@ -30,10 +31,6 @@ namespace {
 
 constexpr char kTcLink[] = "link-tc-";        // + ifindex: a pinned tcx link
 constexpr char kXdpLink[] = "link-xdp-";      // + ifindex
-constexpr char kClsact[] = "clsact-";         // + ifindex: a folder that says that our filter is there
-constexpr char kClsactOurs[] = "clsact-ours-";  // + ifindex: and that we made the qdisc
-constexpr uint32_t kFilterPriority = 0x5257;
-constexpr uint32_t kFilterHandle = 1;
 constexpr uint32_t kHashSeed = 0x72696e67;  // of every balancer, for good: the same client hash finds the same entry on all
 
 std::string FolderOf(const std::string& pin_dir) { return absl::StrCat(pin_dir, "/l4-v", L4_ABI); }
@@ -41,23 +38,6 @@ std::string FolderOf(const std::string& pin_dir) { return absl::StrCat(pin_dir, 
 bool IsPinned(const bpf_map* map) {
   const std::string name = bpf_map__name(map);
   return name.starts_with("l4_") && name != "l4_scratch" && name.find('.') == std::string::npos;
-}
-
-bpf_tc_hook HookOf(uint32_t ifindex, bpf_tc_attach_point point = BPF_TC_INGRESS) {
-  bpf_tc_hook hook{};
-  hook.sz = sizeof(hook);
-  hook.ifindex = static_cast<int>(ifindex);
-  hook.attach_point = point;
-  return hook;
-}
-
-bpf_tc_opts FilterOf(int program) {
-  bpf_tc_opts options{};
-  options.sz = sizeof(options);
-  options.handle = kFilterHandle;
-  options.priority = kFilterPriority;
-  options.prog_fd = program;
-  return options;
 }
 
 // Pinned maps of other dimensions than the program's cannot be used. The size of the flow table may differ: the kept one stays.
@@ -106,30 +86,6 @@ std::optional<uint32_t> IndexAfter(const std::string& name, const std::string& p
   const unsigned long index = std::strtoul(name.c_str() + prefix.size(), &end, 10);
   if (end == name.c_str() + prefix.size() || *end != '\0') return std::nullopt;
   return static_cast<uint32_t>(index);
-}
-
-absl::Status Mark(const PinDirectory& pins, const std::string& name) {
-  if (mkdir(pins.PathOf(name).c_str(), 0700) != 0 && errno != EEXIST) return BpfError(errno, pins.PathOf(name));
-  return absl::OkStatus();
-}
-
-// A qdisc that somebody else has put a filter into since goes with it: whoever shares it makes it himself.
-void RemoveClsact(const PinDirectory& pins, uint32_t ifindex) {
-  const std::string ours = pins.PathOf(kClsactOurs + std::to_string(ifindex));
-  const std::string filter = pins.PathOf(kClsact + std::to_string(ifindex));
-  struct stat status {};
-  if (stat(filter.c_str(), &status) != 0) return;
-  const bool made = stat(ours.c_str(), &status) == 0;
-  bpf_tc_hook hook = HookOf(ifindex);
-  bpf_tc_opts options = FilterOf(0);
-  options.prog_fd = 0;
-  bpf_tc_detach(&hook, &options);  // the interface may be gone
-  if (made) {
-    bpf_tc_hook both = HookOf(ifindex, static_cast<bpf_tc_attach_point>(BPF_TC_INGRESS | BPF_TC_EGRESS));
-    bpf_tc_hook_destroy(&both);
-  }
-  rmdir(filter.c_str());
-  rmdir(ours.c_str());
 }
 
 }  // namespace
@@ -215,16 +171,7 @@ absl::StatusOr<std::string> PacketPrograms::AttachTc(uint32_t ifindex) {
     if (!absl::IsInvalidArgument(link.status()) && !absl::IsUnimplemented(link.status())) return link.status();
     state_->tcx = false;
   }
-  bpf_tc_hook hook = HookOf(ifindex);
-  const int made = bpf_tc_hook_create(&hook);
-  if (made != 0 && made != -EEXIST) return BpfError(made, "clsact");
-  if (made == 0) {
-    if (absl::Status s = Mark(state_->pins, kClsactOurs + std::to_string(ifindex)); !s.ok()) return s;
-  }
-  if (absl::Status s = Mark(state_->pins, kClsact + std::to_string(ifindex)); !s.ok()) return s;
-  bpf_tc_opts options = FilterOf(program);
-  options.flags = BPF_TC_F_REPLACE;
-  if (const int error = bpf_tc_attach(&hook, &options); error != 0) return BpfError(error, "clsact filter");
+  if (absl::Status s = AttachClsact(state_->pins, ifindex, program); !s.ok()) return s;
   return "clsact";
 }
 
