@@ -110,7 +110,7 @@ void MemoryIo::RecvInto(int fd, char* data, uint32_t size, dp::Tag tag) {
   submitted_.push_back({Kind::kReceive, fd, nullptr, 0, tag});
 }
 
-void MemoryIo::Send(int fd, const dp::Slice* slices, uint32_t count, dp::Tag tag) {
+void MemoryIo::Send(int fd, const dp::Slice* slices, uint32_t count, dp::Tag tag, bool) {
   submitted_.push_back({Kind::kSend, fd, slices, count, tag});
 }
 

@@ -41,7 +41,7 @@ class MemoryIo {
   void Connect(int fd, const dp::IpAddress& address, dp::Tag tag);
   void RecvSelect(int fd, dp::Tag tag);
   void RecvInto(int fd, char* data, uint32_t size, dp::Tag tag);
-  void Send(int fd, const dp::Slice* slices, uint32_t count, dp::Tag tag);
+  void Send(int fd, const dp::Slice* slices, uint32_t count, dp::Tag tag, bool);
   void Cancel(dp::Tag tag);
   void Shutdown(int) {}
   void Close(int fd);

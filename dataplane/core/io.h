@@ -80,7 +80,9 @@ concept Io = requires(T io, const T const_io, int fd, Tag tag, const IpAddress& 
   { io.Connect(fd, address, tag) };
   { io.RecvSelect(fd, tag) };  // into a small buffer, bound only when bytes are there; -ENOBUFS when none is
   { io.RecvInto(fd, data, size, tag) };
-  { io.Send(fd, slices, size, tag) };  // `size` slices, at most kSlicesMax; what they name stays until completion
+  // `size` slices, at most kSlicesMax; what they name stays until completion. `flag`: the write side is ended as soon as it has
+  // completed, so the FIN may go along with the last bytes.
+  { io.Send(fd, slices, size, tag, flag) };
   { io.PollIn(fd, tag) };   // > 0 when a receive would give bytes, the end or an error; perhaps without reason
   { io.PollOut(fd, tag) };  // > 0 when a send would take bytes or give an error; perhaps without reason
   { io.Cancel(tag) };                  // asks the operation with this tag to end; it still completes once

@@ -192,6 +192,7 @@ class Worker {
   bool FrameResponse(Exchange& e, const ResponseHead& head, uint32_t available, uint32_t& body);
   void OnResponseBody(Exchange& e, BufferRef got, uint32_t size);
   void ReleaseUpstream(Exchange& e);
+  static bool EndsSession(const Exchange& e);
   void SubmitClientSend(Exchange& e);
   void OnClientSent(uint32_t slot, const Completion& c);
   void OnResponseSent(Exchange& e);

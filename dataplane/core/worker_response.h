@@ -257,13 +257,19 @@ void Worker<IoType>::ReleaseUpstream(Exchange& e) {
   else CloseUpstream(u);
 }
 
+// What is sent now is the last of its session: Finish then ends it.
+template <Io IoType>
+bool Worker<IoType>::EndsSession(const Exchange& e) {
+  return e.close_after && (e.state == ExchangeState::kReplying || (e.state == ExchangeState::kResponding && e.response.received_all));
+}
+
 template <Io IoType>
 void Worker<IoType>::SubmitClientSend(Exchange& e) {
   Session& s = SessionOf(e);
   Flow& flow = e.response;
   s.sending = true;
   io_.Send(s.fd, &flow.slices[flow.slice_at], static_cast<uint32_t>(flow.slice_count - flow.slice_at),
-           {Op::kClientSend, SlotOf(s), s.generation});
+           {Op::kClientSend, SlotOf(s), s.generation}, EndsSession(e));
 }
 
 template <Io IoType>

@@ -211,7 +211,7 @@ void Worker<IoType>::SubmitUpstreamSend(Exchange& e) {
   Flow& flow = e.request;
   u.sending = true;
   io_.Send(u.fd, &flow.slices[flow.slice_at], static_cast<uint32_t>(flow.slice_count - flow.slice_at),
-           {Op::kUpstreamSend, SlotOf(u), u.generation});
+           {Op::kUpstreamSend, SlotOf(u), u.generation}, false);
 }
 
 template <Io IoType>

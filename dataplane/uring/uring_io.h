@@ -53,7 +53,7 @@ class UringIo {
   void Connect(int fd, const IpAddress& address, Tag tag);
   void RecvSelect(int fd, Tag tag);
   void RecvInto(int fd, char* data, uint32_t size, Tag tag);
-  void Send(int fd, const Slice* slices, uint32_t count, Tag tag);
+  void Send(int fd, const Slice* slices, uint32_t count, Tag tag, bool end_follows);
   void PollIn(int fd, Tag tag) { Poll(fd, POLLIN, tag); }
   void PollOut(int fd, Tag tag) { Poll(fd, POLLOUT, tag); }
   void Cancel(Tag tag);

@@ -155,11 +155,12 @@ void SimIo::RecvInto(int fd, char* data, uint32_t size, dp::Tag tag) {
   CheckAlone(o);
 }
 
-void SimIo::Send(int fd, const dp::Slice* slices, uint32_t count, dp::Tag tag) {
+void SimIo::Send(int fd, const dp::Slice* slices, uint32_t count, dp::Tag tag, bool end_follows) {
   FileOf(fd, "Send");
   if (count == 0 || count > dp::kSlicesMax) Fail("Send of %u slices on file %d", count, fd);
   Operation& o = Submit(Submission::Kind::kOperation, fd, tag).operation;
   o.slices = count;
+  o.end_follows = end_follows;
   for (uint32_t i = 0; i < count; ++i) {  // the array is the kernel's after submission, the bytes are not
     o.slice[i] = slices[i];
     if (slices[i].size == 0) Fail("Send of an empty slice on file %d", fd);
@@ -606,6 +607,7 @@ int32_t SimIo::SendOf(const Operation& o) {
   File& file = FileOf(o.fd, "Send");
   if (file.socket == kNoSocket) Fail("send on file %d before it is connected", o.fd);
   Socket& s = network_[file.socket];
+  if (file.end_due_us != 0) Fail("send on file %d behind what was to be its last", o.fd);
   if (s.fin_out) Fail("send on file %d after its write side was shut down", o.fd);
   refused_ = random_.PerMille(options_.again_per_mille);
   if (refused_) {
@@ -625,6 +627,9 @@ int32_t SimIo::SendOf(const Operation& o) {
     room -= size;
     if (size < wanted) break;
   }
+  size_t wanted_all = 0;
+  for (uint32_t i = 0; i < o.slices; ++i) wanted_all += o.slice[i].size;
+  if (o.end_follows && sent == wanted_all) file.end_due_us = network_.SteadyUs();
   file.progress_us = network_.SteadyUs();
   (o.tag.op == dp::Op::kClientSend ? totals_.client_out : totals_.upstream_out) += sent;
   return static_cast<int32_t>(sent);
@@ -646,6 +651,8 @@ void SimIo::CheckHangs() {
   for (size_t fd = 0; fd < files_.size(); ++fd) {
     const File& file = files_[fd];
     if (!file.open || file.listening) continue;
+    const bool end_missing = file.end_due_us != 0 && !network_[file.socket].fin_out;
+    if (end_missing && network_.SteadyUs() - file.end_due_us > kStuckUsMax) Fail("file %zu waits for an end that does not come", fd);
     if (file.silent_since_us != 0 && network_.SteadyUs() - file.silent_since_us > kStuckUsMax) {
       Fail("file %zu takes nothing, and is waited for all the same", fd);
     }

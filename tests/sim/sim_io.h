@@ -59,7 +59,7 @@ class SimIo {
   void Connect(int fd, const dp::IpAddress& address, dp::Tag tag);
   void RecvSelect(int fd, dp::Tag tag);
   void RecvInto(int fd, char* data, uint32_t size, dp::Tag tag);
-  void Send(int fd, const dp::Slice* slices, uint32_t count, dp::Tag tag);
+  void Send(int fd, const dp::Slice* slices, uint32_t count, dp::Tag tag, bool end_follows);
   void PollIn(int fd, dp::Tag tag) { Poll(fd, tag); }
   void PollOut(int fd, dp::Tag tag) { Poll(fd, tag); }
   int32_t ReceiveNow(int fd, char* data, uint32_t size);
@@ -131,6 +131,7 @@ class SimIo {
     ListeningId listening_id = 0;
     uint64_t progress_us = 0;
     bool stuck = false;
+    uint64_t end_due_us = 0;       // all was sent in the expectation of an end
     uint64_t silent_since_us = 0;  // stuck, and an endpoint's that has not said anything yet
     uint32_t serial = 0;  // tells one use of the number from the next
   };
@@ -140,6 +141,7 @@ class SimIo {
     bool select = false;
     bool poll = false;
     bool canceled = false;
+    bool end_follows = false;  // send: nothing may be sent behind it
     bool knocked = false;  // connect: answered by the server
     bool hangs = false;
     char* into = nullptr;
