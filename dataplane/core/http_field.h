@@ -115,12 +115,12 @@ struct Line {
   std::string_view name() const { return {begin, static_cast<size_t>(colon - begin)}; }
   // All between the colon and CRLF.
   std::string_view raw() const { return {colon + 1, static_cast<size_t>(cr - colon - 1)}; }
-  // The same without the white space around it.
+  // The same without the white space around it. The colon and CR stop the search: neither is a space.
   std::string_view value() const {
     const char* from = colon + 1;
     const char* to = cr;
-    while (from != to && IsSpace(*from)) ++from;
-    while (to != from && IsSpace(to[-1])) --to;
+    while (IsSpace(*from)) ++from;
+    while (to > from && IsSpace(to[-1])) --to;
     return {from, static_cast<size_t>(to - from)};
   }
   bool has_tab() const { return raw().find('\t') != std::string_view::npos; }
@@ -152,29 +152,28 @@ inline BadReason JudgeName(const char* begin, const char* p) {
   return HeadError::kBad;
 }
 
-// The same for a whole line of the kind that nearly all are: a name of letters and "-", no tab. Where it is another one `cr` is
-// null, and ReadLine is to judge.
-[[gnu::always_inline]] inline Line ReadPlainLine(const Input& in, ControlScan& scan, const char* p) {
-  const char* const colon = Find<NameStop>(in, p);
-  if (colon != in.end && *colon == ':' && colon != p) [[likely]] {
-    const char* const cr = scan.Next(colon + 1);
-    if (in.end - cr >= 2 && std::memcmp(cr, "\r\n", 2) == 0) [[likely]] return {p, colon, cr};
-  }
-  return {p, p, nullptr};
+// Whether the line at `p` is whole, has a name of letters and "-" and no tab, as nearly all have; then it is `line`. Else ReadLine
+// is to judge.
+[[gnu::always_inline]] inline bool ReadPlainLine(const Input& in, ControlScan& scan, const char* p, Line& line) {
+  const char* cr;
+  if (!scan.Next(p, cr) || std::memcmp(cr, "\r\n", 2) != 0 || cr == p) [[unlikely]] return false;
+  const char* const colon = Find<NameStop>(in, p);  // at most `cr`
+  line = {p, colon, cr};
+  return *colon == ':' && colon != p;
 }
 
-// Content-Length: 1 to 19 digits and at most 2^62. Refuses lists, signs and tabs.
+// Content-Length: 1 to 19 digits and at most 2^62, no space but blanks around them. Refuses lists, signs and tabs.
 inline bool ReadLength(const Line& line, uint64_t& length) {
   constexpr uint64_t kLengthMax = uint64_t{1} << 62;
-  const std::string_view text = line.value();
-  if (text.empty() || text.size() > 19 || line.has_tab()) return false;
+  const char* p = line.colon + 1;  // CR is neither a blank nor a digit
+  while (*p == ' ') ++p;
+  const char* const digits = p;
   uint64_t value = 0;
-  for (const char c : text) {
-    if (!IsDigit(c)) return false;
-    value = value * 10 + static_cast<uint64_t>(c - '0');
-  }
+  for (uint32_t digit; (digit = DigitOf(*p)) <= 9; ++p) value = value * 10 + digit;
+  const auto count = static_cast<size_t>(p - digits);
+  while (*p == ' ') ++p;
   length = value;
-  return value <= kLengthMax;
+  return p == line.cr && count - 1 < 19 && value <= kLengthMax;
 }
 
 // The next element of a comma-separated list of tokens (RFC 9110 section 5.6.1), empty ones

@@ -2,6 +2,7 @@
 // that everywhere, for a test), never a read outside of the input. Pure functions, any thread.
 #pragma once
 
+#include <algorithm>
 #include <bit>
 #include <cstddef>
 #include <cstdint>
@@ -62,14 +63,13 @@ struct PlainStop {
   static bool At(char c) { return !Has(c, kPlain); }
 #if defined(RINGWAY_SSE2)
   static uint32_t Mask(__m128i v) {
-    const __m128i letter = _mm_sub_epi8(_mm_or_si128(v, _mm_set1_epi8(0x20)), _mm_set1_epi8('a'));
-    const __m128i digit = _mm_sub_epi8(v, _mm_set1_epi8('0'));
-    const __m128i letters = _mm_cmpeq_epi8(_mm_min_epu8(letter, _mm_set1_epi8(25)), letter);
-    const __m128i digits = _mm_cmpeq_epi8(_mm_min_epu8(digit, _mm_set1_epi8(9)), digit);
-    // A byte is in a range when, less the range's first, it is at most the range's size less one.
-    const __m128i mark = _mm_sub_epi8(v, _mm_set1_epi8('-'));
-    const __m128i marks = _mm_cmpeq_epi8(_mm_min_epu8(mark, _mm_set1_epi8(1)), mark);
-    const __m128i good = _mm_or_si128(_mm_or_si128(letters, digits), marks);
+    // Moved up so that a range's last is the greatest signed byte: the range is then all above what was before its first.
+    const __m128i letter = _mm_add_epi8(_mm_or_si128(v, _mm_set1_epi8(0x20)), _mm_set1_epi8(127 - 'z'));
+    const __m128i other = _mm_add_epi8(v, _mm_set1_epi8(127 - '9'));  // "-", ".", "/", digits
+    const __m128i letters = _mm_cmpgt_epi8(letter, _mm_set1_epi8(127 - 26));
+    const __m128i others = _mm_cmpgt_epi8(other, _mm_set1_epi8(127 - ('9' - '-' + 1)));
+    const __m128i slash = _mm_cmpeq_epi8(v, _mm_set1_epi8('/'));
+    const __m128i good = _mm_or_si128(letters, _mm_andnot_si128(slash, others));
     return static_cast<uint32_t>(_mm_movemask_epi8(good)) ^ 0xffff;
   }
 #endif
@@ -80,7 +80,7 @@ struct NameStop {
   static bool At(char c) { return !((Lower(c) >= 'a' && Lower(c) <= 'z') || c == '-'); }
 #if defined(RINGWAY_SSE2)
   static uint32_t Mask(__m128i v) {
-    // Moved up so that "z" is the greatest signed byte: letters are then all above what was before "a".
+    // As in PlainStop.
     const __m128i moved = _mm_add_epi8(_mm_or_si128(v, _mm_set1_epi8(0x20)), _mm_set1_epi8(127 - 'z'));
     const __m128i letters = _mm_cmpgt_epi8(moved, _mm_set1_epi8(127 - 26));
     const __m128i dash = _mm_cmpeq_epi8(v, _mm_set1_epi8('-'));
@@ -95,21 +95,41 @@ inline __m128i Load16(const char* p) {
 }
 #endif
 
-// The first byte of [p, in.end) that Stop stops at, or in.end. p is within `in`.
+// The place of the first bit that is set: one is.
+inline uint32_t First(uint32_t bits) { return static_cast<uint32_t>(std::countr_zero(bits)); }
+inline uint32_t First(uint64_t bits) { return static_cast<uint32_t>(std::countr_zero(bits)); }
+
 template <typename Stop>
-[[gnu::always_inline]] inline const char* Find(const Input& in, const char* p) {
+[[gnu::noinline]] const char* FindOn(const Input in, const char* p) {
 #if defined(RINGWAY_SSE2)
   for (; in.end - p >= 16; p += 16) {
     const uint32_t mask = Stop::Mask(Load16(p));
-    if (mask != 0) [[likely]] return p + std::countr_zero(mask);
+    if (mask != 0) return p + First(mask);
   }
   if (in.end - in.begin >= 16) {  // the last bytes, with some before p, which are shifted out
     const uint32_t mask = Stop::Mask(Load16(in.end - 16)) >> (16 - (in.end - p));
-    return mask != 0 ? p + std::countr_zero(mask) : in.end;
+    return mask != 0 ? p + First(mask) : in.end;
   }
 #endif
   while (p != in.end && !Stop::At(*p)) ++p;
   return p;
+}
+
+// The first byte of [p, in.end) that Stop stops at, or in.end. p is within `in`. Nearly always it is one of the first sixteen:
+// only these are looked at in place.
+template <typename Stop>
+[[gnu::always_inline]] inline const char* Find(const Input& in, const char* p) {
+#if defined(RINGWAY_SSE2)
+  const char* const wide_last = in.end - 16;  // where the last sixteen begin
+  if (p <= wide_last) [[likely]] {
+    const uint32_t mask = Stop::Mask(Load16(p));
+    if (mask != 0) [[likely]] return p + First(mask);
+  } else if (wide_last >= in.begin) {  // with some before p, which are shifted out
+    const uint32_t mask = Stop::Mask(Load16(wide_last)) >> (p - wide_last);
+    if (mask != 0) [[likely]] return p + First(mask);
+  }
+#endif
+  return FindOn<Stop>(in, p);
 }
 
 inline const char* FindTokenEnd(const Input& in, const char* p) {
@@ -119,24 +139,26 @@ inline const char* FindTokenEnd(const Input& in, const char* p) {
 }
 
 // Where an input's control bytes are, HTAB among them: 64 bytes are searched at once, and what was found is kept as a bit
-// each, so that one search serves several lines.
+// each, so that one search serves several lines. The last byte of the input is left out: no line ends with its first half.
 class ControlScan {
  public:
-  // `p` is within `in`; Next is not asked for what is before it.
-  [[gnu::always_inline]] ControlScan(const Input& in, const char* p) : in_(in), window_(p) { Search(); }
+  // `p` is within `in`, which is not empty; nothing before it is asked for.
+  [[gnu::always_inline]] ControlScan(const Input& in, const char* p) : begin_(in.begin), end_(in.end - 1) { Search(p); }
 
-  // The first control byte of [p, in.end), or in.end. From one call to the next `p` does not go back.
-  [[gnu::always_inline]] const char* Next(const char* p) {
+  // The first control byte from `p` on as `at`, which has one behind it; false when there is none. Never asked to go back.
+  [[gnu::always_inline]] bool Next(const char* p, const char*& at) {
     for (;;) {
-      const auto at = static_cast<size_t>(p - window_);
-      if (at < kWindow) [[likely]] {
-        const uint64_t bits = bits_ >> at;
-        if (bits != 0) [[likely]] return p + std::countr_zero(bits);
-        if (in_.end - window_ <= int64_t{kWindow}) return in_.end;
-        p = window_ + kWindow;
+      const auto offset = static_cast<size_t>(p - window_);
+      if (offset < kWindow) [[likely]] {
+        const uint64_t bits = bits_ >> offset;
+        if (bits != 0) [[likely]] {
+          at = p + First(bits);
+          return true;
+        }
       }
-      window_ = p;
-      Search();
+      if (end_ - window_ <= int64_t{kWindow}) return false;
+      p = std::max(p, window_ + kWindow);
+      Search(p);
     }
   }
 
@@ -154,32 +176,39 @@ class ControlScan {
   }
 #endif
 
-  // Bit i is byte i of the window.
-  [[gnu::always_inline]] void Search() {
-    const char* const w = window_;
-    const auto left = static_cast<size_t>(in_.end - w);
+  // A window that holds `p`; bit i is its byte i. The last one of an input ends where the input does, with some before `p`.
+  [[gnu::always_inline]] void Search(const char* p) {
 #if defined(RINGWAY_SSE2)
-    if (left >= kWindow) {
+    if (end_ - begin_ >= int64_t{kWindow}) [[likely]] {
+      const char* const w = std::min(p, end_ - kWindow);
+      window_ = w;
       bits_ = Mask(w) | Mask(w + 16) << 16 | Mask(w + 32) << 32 | Mask(w + 48) << 48;
       return;
     }
-    if (in_.end - in_.begin >= 16) {
-      uint64_t bits = 0;
-      size_t at = 0;
-      for (; left - at >= 16; at += 16) bits |= Mask(w + at) << at;
-      // The last bytes, with some before them, which are shifted out.
-      if (at < left) bits |= Mask(in_.end - 16) >> (16 - (left - at)) << at;
-      bits_ = bits;
-      return;
-    }
 #endif
-    bits_ = 0;
-    for (size_t at = 0; at < left && at < kWindow; ++at) bits_ |= uint64_t{At(w[at])} << at;
+    window_ = p;
+    bits_ = SearchShort(begin_, p, end_);
   }
 
-  const Input in_;
+  // Fewer bytes than a window, or no vectors.
+  [[gnu::noinline]] static uint64_t SearchShort([[maybe_unused]] const char* begin, const char* p, const char* end) {
+    uint64_t bits = 0;
+    const auto left = static_cast<size_t>(std::max<ptrdiff_t>(end - p, 0));
+    size_t at = 0;
+#if defined(RINGWAY_SSE2)
+    for (; left - at >= 16; at += 16) bits |= Mask(p + at) << at;
+    if (at < left && end - begin >= 16) {  // the last bytes, with some before them, which are shifted out
+      return bits | Mask(end - 16) >> (16 - (left - at)) << at;
+    }
+#endif
+    for (; at < left && at < kWindow; ++at) bits |= uint64_t{At(p[at])} << at;
+    return bits;
+  }
+
+  const char* const begin_;
+  const char* const end_;
   const char* window_;
-  uint64_t bits_ = 0;
+  uint64_t bits_;
 };
 
 }  // namespace ringway::dp::http

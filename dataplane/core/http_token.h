@@ -40,6 +40,7 @@ constexpr bool Has(char c, uint8_t classes) {
 }
 constexpr bool IsSpace(char c) { return c == ' ' || c == '\t'; }
 constexpr bool IsDigit(char c) { return c >= '0' && c <= '9'; }
+constexpr uint32_t DigitOf(char c) { return static_cast<uint8_t>(c) - uint32_t{'0'}; }  // above 9: it is none
 constexpr char Lower(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c | 0x20) : c; }
 
 }  // namespace ringway::dp::http
