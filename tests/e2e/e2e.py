@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """End to end, as a user runs it: builds the images, starts deploy/compose.yaml, and does to it under load what happens at night.
 
-    e2e.py [--only NAME,NAME] [--keep] [--no-build]
+    e2e.py [--delivery packet] [--only NAME,NAME] [--keep] [--no-build]
 
 RINGWAY_BIN names the folder of ringway-load. Exit 0: every expectation met. 77: this machine cannot run a Docker engine.
 Everything it made is removed at the end (--keep leaves the stack up), whatever happens; nothing takes longer than --limit.
@@ -16,8 +16,11 @@ import time
 
 import stack as stack_module  # first: it adds tests/support
 import docker_engine
+import packet_scenarios
 import ringway_client as rw
 import scenarios
+
+SCENARIOS = {"proxy": scenarios.ALL, "packet": packet_scenarios.ALL}
 
 HEADER = ["under load", "requests", "failed", "races", "may fail", "instances seen", "p50 ms", "p99 ms", "note"]
 
@@ -37,9 +40,9 @@ def start(stack, arguments):
     stack.wait_agreement(1, timeout=60)
 
 
-def run_scenarios(stack, wanted, folder):
+def run_scenarios(stack, offered, wanted, folder):
     rows, problems = [], []
-    for name, scenario in scenarios.ALL:
+    for name, scenario in offered:
         if wanted and name not in wanted:
             continue
         begin = time.monotonic()
@@ -60,13 +63,13 @@ def on_alarm(_number, _frame):
 
 
 def run(host, arguments):
-    stack = stack_module.Stack(host)
+    stack = stack_module.Stack(host, arguments.delivery)
     signal.signal(signal.SIGALRM, on_alarm)
     signal.alarm(arguments.limit)
     with tempfile.TemporaryDirectory(prefix="ringway-e2e-") as folder:
         try:
             start(stack, arguments)
-            problems = run_scenarios(stack, arguments.only, folder)
+            problems = run_scenarios(stack, SCENARIOS[arguments.delivery], arguments.only, folder)
         except rw.GaveUp as error:
             say(f"start: FAILED: {error}\n{stack.logs()}")
             problems = ["start"]
@@ -84,7 +87,9 @@ def on_terminate(number, _frame):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--only", type=lambda text: text.split(","), default=[], help="scenarios: " + ", ".join(n for n, _ in scenarios.ALL))
+    parser.add_argument("--delivery", choices=sorted(SCENARIOS), default="proxy", help="packet: with deploy/compose.packet.yaml")
+    told = "; ".join(f"{delivery}: " + ", ".join(name for name, _ in offered) for delivery, offered in SCENARIOS.items())
+    parser.add_argument("--only", type=lambda text: text.split(","), default=[], help="scenarios; " + told)
     parser.add_argument("--keep", action="store_true", help="leave the stack up, and the engine: docker_engine.py stop ends it")
     parser.add_argument("--no-build", action="store_true", help="use the images of the last run")
     parser.add_argument("--limit", type=int, default=1500, help="seconds for everything (1500)")

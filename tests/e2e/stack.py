@@ -12,11 +12,14 @@ import ringway_client as rw  # noqa: E402
 
 PROJECT = "ringway-e2e"
 COMPOSE = os.path.join(ROOT, "deploy", "compose.yaml")
+# What stands beside compose.yaml, by delivery.
+BESIDE = {"proxy": [], "packet": [os.path.join(ROOT, "deploy", "compose.packet.yaml")]}
 
 
 class Stack:
-    def __init__(self, host):
+    def __init__(self, host, delivery="proxy"):
         self.host = host
+        self.files = [word for path in [COMPOSE, *BESIDE[delivery]] for word in ("-f", path)]
         self.ports = {"http": rw.free_port(), "stats": rw.free_port(), "catalog": rw.free_port()}
         self.environment = dict(os.environ, RINGWAY_IMAGE="ringway:e2e", RINGWAY_WEB_IMAGE="ringway-web:e2e",
                                 RINGWAY_HTTP_PORT=str(self.ports["http"]), RINGWAY_STATS_PORT=str(self.ports["stats"]),
@@ -27,7 +30,7 @@ class Stack:
         self.catalog = rw.Catalog(f"http://127.0.0.1:{self.ports['catalog']}")
 
     def compose(self, *arguments, timeout=180, check=True):
-        done = subprocess.run(["docker", "compose", "-p", PROJECT, "-f", COMPOSE, *arguments], env=self.environment, text=True,
+        done = subprocess.run(["docker", "compose", "-p", PROJECT, *self.files, *arguments], env=self.environment, text=True,
                               capture_output=True, timeout=timeout, check=False)
         if check and done.returncode != 0:
             raise rw.GaveUp(f"docker compose {' '.join(arguments)}: {done.returncode}\n{(done.stdout + done.stderr)[-3000:]}")

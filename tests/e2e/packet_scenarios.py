@@ -1,0 +1,113 @@
+"""What is done to the stack with packet delivery (deploy/compose.packet.yaml) under load, and what may fail then. A connection belongs to
+one web container for its life: nobody can send a request again elsewhere. Each scenario is as in scenarios.py. Expected to fail:
+
+scale               nothing, and no keep-alive connection is closed under a request: a container drains until its connections have ended.
+kill of a container what was in flight on it and what begins before its death is known. Nothing else.
+kill of the         nothing, and no connection: the kernel goes on, with new connections too.
+dataplane, control
+plane
+"""
+import time
+
+import ringway_client as rw
+import scenarios
+from scenarios import Run, must_be_flawless, row
+
+# The lease of a killed container's sidecar ends at once; what began before may wait for its time-out.
+AFTERMATH_SECONDS = 5.0
+
+
+def kernel_delivers(stack, _folder):
+    """The programs are there with three capabilities and no privileges, and each request was theirs."""
+    state = stack.inspect(stack.balancer()[0])["HostConfig"]
+    if state["Privileged"] or sorted(state["CapAdd"]) != ["BPF", "NET_ADMIN", "PERFMON"]:
+        raise rw.GaveUp(f"the balancer has more than it needs: privileged {state['Privileged']}, {state['CapAdd']}")
+    packet = rw.wait_until(lambda: stack.stats.json()["packet"], 10, "packet delivery in the statistics")
+    if not packet["active"] or packet["trouble"] or not packet["interfaces"][0]["how"]:
+        raise rw.GaveUp(f"packet delivery: {packet}")
+    for _ in range(5):
+        scenarios.published_ports(stack, _folder)
+    rw.wait_until(lambda: kernel_flows(stack) >= 5, 10, "the requests to be the kernel's")
+
+
+def kernel_flows(stack):
+    return next(s for s in stack.stats.json()["services"] if s["name"] == "web")["packet"]["flows_opened"]
+
+
+def client_address(stack, _folder):
+    """Apache sees the balancer, said plainly in docs/operating/packet.md."""
+    address = stack.balancer()[1]
+    container = next(iter(stack.containers("web")))
+    rw.get(f"http://127.0.0.1:{stack.ports['http']}/?who-is-it")
+    seen = [line.split()[0] for line in stack.docker("logs", container).splitlines() if "?who-is-it" in line]
+    if seen != [address]:
+        raise rw.GaveUp(f"Apache saw {seen}, wanted [{address}], the balancer")
+
+
+def scale(stack, folder):
+    """1, 5, 2, 3 while it serves, long answers among it."""
+    everyone, took = set(), []
+    with Run(stack, folder, "packet-scale", mix="get=73,post=17,big=7,slow=3") as run:
+        for count in (1, 5, 2, 3):
+            begin = time.monotonic()
+            stack.scale(count)
+            stack.wait_agreement(count)
+            took.append(f"{count}: {time.monotonic() - begin:.1f} s")
+            now = set(stack.containers("web"))
+            everyone |= now
+            run.wait_seen(now)
+            run.settle()
+        report = run.load.finish()
+    must_be_flawless(report, "scaling 1, 5, 2, 3")
+    if set(report["endpoints"]) != everyone:
+        raise rw.GaveUp(f"instances that answered {sorted(report['endpoints'])}, containers {sorted(everyone)}")
+    return row("packet: scale 1, 5, 2, 3", report, "0", "; ".join(took))
+
+
+def kill_container(stack, folder):
+    """SIGKILL of one web container: nobody says goodbye, its network is gone with it."""
+    with Run(stack, folder, "packet-kill-container") as run:
+        run.wait_seen(stack.containers("web"))
+        run.settle(2)
+        victim = sorted(stack.containers("web"))[0]
+        killed = time.monotonic()
+        stack.docker("kill", "-s", "KILL", victim)
+        killed_at = scenarios.since_load_began(run, killed)
+        stack.wait_agreement(2)
+        gone = time.monotonic() - killed
+        run.settle(AFTERMATH_SECONDS + 2)
+        report = run.load.finish()
+    for seconds, kind, _, endpoint, sample in scenarios.failures(report):
+        if endpoint not in (victim, "", None) or not killed_at - 1 <= seconds <= killed_at + AFTERMATH_SECONDS:
+            raise rw.GaveUp(f"kill of {victim} at {killed_at:.1f} s: a failure elsewhere or at another time: {kind} {sample}")
+    stack.scale(3)
+    stack.wait_agreement(3)
+    return row("packet: docker kill -s KILL of a web container", report, "on it", f"out of the pool after {gone:.1f} s")
+
+
+def kill_program(stack, folder, program):
+    """kill -9 of a program of the balancer: its connections live on in the kernel."""
+    with Run(stack, folder, f"packet-kill-{program}") as run:
+        run.wait_seen(stack.containers("web"))
+        killed = time.monotonic()
+        old = stack.kill_in_balancer(program)
+        rw.wait_until(lambda: set(stack.pids(program)) - set(old), 30, f"another {program}")
+        stack.wait_agreement(3)
+        back = time.monotonic() - killed
+        run.wait_seen(stack.containers("web"))
+        run.settle()
+        report = run.load.finish()
+    must_be_flawless(report, f"kill -9 of {program}")
+    return row(f"packet: kill -9 of {program}", report, "0", f"back and agreeing after {back:.1f} s")
+
+
+def kill_dataplane(stack, folder):
+    return kill_program(stack, folder, "ringway-dataplane")
+
+
+def kill_controlplane(stack, folder):
+    return kill_program(stack, folder, "ringway-controlplane")
+
+
+ALL = [("kernel-delivers", kernel_delivers), ("client-address", client_address), ("scale", scale), ("kill-container", kill_container),
+       ("kill-dataplane", kill_dataplane), ("kill-controlplane", kill_controlplane), ("stop", scenarios.stop)]
