@@ -32,7 +32,8 @@ namespace ringway::dp {
 
 struct WorkerLimits {
   uint32_t sessions_max = 4096;   // at the limit the listeners stop accepting
-  uint32_t upstreams_max = 4096;  // at the limit idle ones are closed, else the request is answered 503
+  uint32_t upstreams_max = 4096;  // near the limit idle ones are closed; at it the request is answered 503
+  uint32_t files_max = ~0u;       // sessions and upstreams together: near it, too, idle upstreams are closed
   uint64_t seed = 1;              // of random-of-two and of the start of round robins
   uint32_t retry_burst = 256;     // retries of a service that may come at once: an endpoint that dies is got over whole
   bool splice = true;             // bulk goes through pipes where it may
@@ -179,6 +180,7 @@ class Worker {
   void UnlinkIdle(Upstream& u);
   void CloseIdle(EndpointHandle endpoint);
   void EvictIdle();
+  bool FilesShort() const { return sessions_.in_use() + upstreams_.in_use() >= files_enough_; }
 
   // worker_response.h
   void ArmUpstreamRecv(Upstream& u);
@@ -311,6 +313,7 @@ class Worker {
   AccessPort* access_ = nullptr;  // null until a listener logs
   const uint32_t index_;
   const uint32_t retry_burst_;
+  const uint32_t files_enough_;  // so many are in use: others are to be closed for further ones
   bool splice_;  // until the kernel refuses
   const ServiceEntry defaults_;
   const uint32_t buffers_small_;
@@ -365,6 +368,7 @@ Worker<IoType>::Worker(IoType& io, WorkerShared& shared, uint32_t index, const W
       counters_(shared.counters),
       index_(index),
       retry_burst_(limits.retry_burst),
+      files_enough_(limits.files_max - limits.files_max / 8),
       splice_(limits.splice),
       buffers_small_(io.BuffersFree(Group::kSmall)),
       buffers_large_(io.BuffersFree(Group::kLarge)),

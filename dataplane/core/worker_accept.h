@@ -146,6 +146,7 @@ void Worker<IoType>::OpenSession(ListenerHandle handle, int fd) {
   ++sessions_taken_;
   TellSessions();
   if (sessions_.in_use() == sessions_.capacity()) PauseAccepting(Limit::kSessions);
+  if (FilesShort()) EvictIdle();
   if (s.tcp) return OpenStream(s);
   SetDeadline(s, listener.head_timeout_ms);
   ArmClientRecv(s);

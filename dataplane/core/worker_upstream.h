@@ -88,7 +88,7 @@ bool Worker<IoType>::BindPooled(Exchange& e, const EndpointEntry& endpoint) {
 template <Io IoType>
 bool Worker<IoType>::BindNew(Exchange& e, const EndpointEntry& endpoint, const ServiceEntry& service) {
   // Idle ones make room before the slots run out: closing takes a turn.
-  if (upstreams_.capacity() - upstreams_.in_use() <= upstreams_.capacity() / 8) EvictIdle();
+  if (upstreams_.capacity() - upstreams_.in_use() <= upstreams_.capacity() / 8 || FilesShort()) EvictIdle();
   const uint32_t slot = upstreams_.Allocate();
   if (slot == kNoSlot) {
     CountLimit(Limit::kUpstreams);

@@ -95,6 +95,7 @@ void Dataplane::WireColdSide() {
     stats_->Configure(snapshot->stats);
     sockets_->Apply(snapshot, builder_->directory(), builder_->current());
     TellSessionsMax(snapshot->sessions_max);
+    TellPoolTooSmall(*snapshot);
     packet_->Apply(snapshot);
     if (!std::exchange(served_, true) && handover_tried_) Spawn(TellServing());
   });
@@ -106,6 +107,15 @@ void Dataplane::TellSessionsMax(uint32_t wanted) {
   sessions_max_ = wanted;
   spdlog::warn("limits.sessions_max is now {}: it takes effect at the dataplane's next start",
                wanted == 0 ? std::string("left to the limit of open files") : std::to_string(wanted));
+}
+
+// Once, until it has been enough again.
+void Dataplane::TellPoolTooSmall(const api::Snapshot& snapshot) {
+  uint64_t endpoints = 0;
+  for (const api::Service& service : snapshot.services) endpoints += service.endpoints.size();
+  const std::string words = PoolTooSmall(endpoints, share_);
+  if (!words.empty() && !std::exchange(pool_too_small_, !words.empty())) spdlog::warn(words);
+  pool_too_small_ = !words.empty();
 }
 
 std::vector<const WorkerShared*> Dataplane::ConstShared() const {

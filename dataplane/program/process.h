@@ -20,6 +20,7 @@
 #include "dataplane/kernel/socket_programs.h"
 #include "dataplane/program/cpus.h"
 #include "dataplane/program/dataplane.h"
+#include "dataplane/program/resources.h"
 #include "dataplane/program/status_pipe.h"
 #include "dataplane/stats/collector.h"
 #include "dataplane/stats/limit_log.h"
@@ -59,6 +60,7 @@ class Dataplane {
   Awaitable<void> TurnWorkers();
   void OpenHandover();
   void TellSessionsMax(uint32_t wanted);
+  void TellPoolTooSmall(const api::Snapshot& snapshot);
   std::vector<const WorkerShared*> ConstShared() const;
   void Spawn(Awaitable<void> task);
   void EndLoop(int code);
@@ -84,6 +86,8 @@ class Dataplane {
   bool handover_tried_ = false;
   bool stopping_ = false;
   uint32_t exchanges_max_ = 0;  // slots of a worker
+  SessionShare share_{};
+  bool pool_too_small_ = false;  // and that was told
   uint32_t sessions_max_ = 0;  // of the config, as last told; zero: from the limit of open files
   std::optional<Inheritance> inheritance_;
   std::optional<StoredSnapshot> first_;

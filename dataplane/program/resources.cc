@@ -54,13 +54,18 @@ uint64_t RaiseFileLimit() {
 
 SessionShare ShareFiles(uint64_t files, uint32_t workers, uint32_t sessions_max) {
   const uint64_t usable = files > 2 * kFilesReserved ? files - kFilesReserved : files / 2;
-  // Idle sessions take one descriptor, busy ones two: most may be sessions, and an upstream that finds none closes an idle one.
-  const uint64_t upstreams = std::clamp(usable / 2 / workers, kPerWorkerMin, kPerWorkerMax);
-  uint64_t sessions = std::clamp(usable * 3 / 4 / workers, kPerWorkerMin, kPerWorkerMax);
-  if (sessions_max != 0) {
-    sessions = std::clamp<uint64_t>((sessions_max + workers - 1) / workers, 1, sessions);
-  }
-  return {static_cast<uint32_t>(sessions), static_cast<uint32_t>(upstreams)};
+  const uint64_t most = std::clamp(usable * 3 / 4 / workers, kPerWorkerMin, kPerWorkerMax);
+  const uint64_t sessions = sessions_max == 0 ? most : std::clamp<uint64_t>((sessions_max + workers - 1) / workers, 1, most);
+  const uint64_t own = std::clamp(usable / workers, kPerWorkerMin, 2 * kPerWorkerMax);
+  return {static_cast<uint32_t>(sessions), static_cast<uint32_t>(most), static_cast<uint32_t>(own)};
+}
+
+std::string PoolTooSmall(uint64_t endpoints, const SessionShare& share) {
+  const uint64_t kept = std::min(share.upstreams_max - share.upstreams_max / 8, share.files_max - share.files_max / 8);
+  if (endpoints <= kept) return {};
+  return std::to_string(endpoints) + " endpoints, but a worker keeps no more than " + std::to_string(kept) +
+         " idle connections: requests open new ones, which is dearer (raise the limit of open files: ulimit -n, LimitNOFILE=; " +
+         std::to_string(kPerWorkerMax) + " a worker at most)";
 }
 
 }  // namespace ringway::dp

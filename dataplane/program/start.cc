@@ -118,8 +118,8 @@ std::optional<int> Dataplane::StartWorkers() {
   }
   const uint32_t workers = WorkersWanted(*cpus);
   sessions_max_ = first_ ? first_->snapshot->sessions_max : 0;
-  const SessionShare share = ShareFiles(files, workers, sessions_max_);
-  exchanges_max_ = share.sessions_max;
+  share_ = ShareFiles(files, workers, sessions_max_);
+  exchanges_max_ = share_.sessions_max;
   for (uint32_t i = 0; i < workers; ++i) {
     WorkerThreadOptions options;
     options.index = i;
@@ -127,8 +127,9 @@ std::optional<int> Dataplane::StartWorkers() {
     options.uring.huge_pages = options_.huge_pages;
     const std::optional<PreferNode> near = options.cpu < 0 ? std::nullopt : std::make_optional<PreferNode>(static_cast<uint32_t>(options.cpu));
     shared_.push_back(std::make_unique<WorkerShared>());
-    options.sessions_max = share.sessions_max;
-    options.upstreams_max = share.upstreams_max;
+    options.sessions_max = share_.sessions_max;
+    options.upstreams_max = share_.upstreams_max;
+    options.files_max = share_.files_max;
     options.splice = options_.bulk == "splice";
     auto thread = WorkerThread::Start(options, *shared_.back());
     if (!thread.ok()) {
@@ -140,8 +141,8 @@ std::optional<int> Dataplane::StartWorkers() {
     }
     threads_.push_back(*std::move(thread));
   }
-  spdlog::info("ringway-dataplane {} with {} workers, {} sessions each, {} open files", RINGWAY_VERSION, workers,
-               share.sessions_max, files);
+  spdlog::info("ringway-dataplane {} with {} workers, {} sessions and {} upstreams each, {} open files", RINGWAY_VERSION, workers,
+               share_.sessions_max, share_.upstreams_max, files);
   TellPlaces(*cpus);
   return std::nullopt;
 }

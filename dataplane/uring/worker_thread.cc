@@ -56,6 +56,7 @@ class Thread : public WorkerThread {
     WorkerLimits limits;
     limits.sessions_max = options_.sessions_max;
     limits.upstreams_max = options_.upstreams_max;
+    limits.files_max = options_.files_max;
     limits.splice = options_.splice && io_->splices();
     shared_.bulk.store(limits.splice ? BulkBy::kSplice : options_.splice ? BulkBy::kCopySpliceRefused : BulkBy::kCopy);
     limits.seed = 0x9e3779b97f4a7c15u * (options_.index + 1) ^ io_->NowUs();

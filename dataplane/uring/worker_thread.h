@@ -14,6 +14,7 @@ struct WorkerThreadOptions {
   uint32_t index = 0;
   uint32_t sessions_max = 4096;   // of this worker
   uint32_t upstreams_max = 4096;  // of this worker
+  uint32_t files_max = 8192;      // of this worker, for both
   bool splice = true;             // never with sockets that a kernel program redirects bytes into: splice does not see those
   int cpu = -1;                   // runs on this one alone; -1: where the kernel likes
   UringOptions uring;

@@ -72,6 +72,7 @@ World::World(uint64_t seed, Trace& trace) : trace_(trace), network_(seed, trace)
   io_options_.hang_us = HangUs(settings, listeners_[0].entry);
   limits_.sessions_max = ledger_.mood.calm ? 64 : static_cast<uint32_t>(random.Percent(30) ? random.Between(1, 8) : 64);
   limits_.upstreams_max = ledger_.mood.calm ? 48 : static_cast<uint32_t>(random.Percent(30) ? random.Between(1, 8) : 64);
+  if (random.Percent(40)) limits_.files_max = static_cast<uint32_t>(random.Between(4, 80));
   limits_.splice = random.Percent(85);
   limits_.retry_burst = static_cast<uint32_t>(random.Percent(50) ? random.Below(6) : 256);
   StartProcess();
