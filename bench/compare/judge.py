@@ -3,7 +3,7 @@ import statistics
 
 # What each round measures, in the order of the tables. Lower is better but for `rate` and `bytes_per_second`.
 METRICS = ("cpu_us", "user_us", "aside_us", "machine_us", "rate", "bytes_per_second", "p50_us", "p99_us", "p999_us", "proxy_busy",
-           "foreign", "rss_kib", "bytes_per_idle", "share_us", "idle", "tracked")
+           "foreign", "rss_kib", "bytes_per_idle", "share_us", "idle", "tracked", "connects")
 JUDGED_BY = {"cpu": "cpu_us", "latency": "p99_us", "idle": "bytes_per_idle", "l4": "share_us"}
 
 

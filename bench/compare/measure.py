@@ -68,6 +68,13 @@ def memory_before(place, contender, target, arguments):
     return rss_kib(contender.proxies)
 
 
+def connects():
+    """Connections begun so far by anybody in this network namespace."""
+    with open("/proc/net/snmp") as f:
+        names, values = [line.split() for line in f if line.startswith("Tcp:")]
+    return int(values[names.index("ActiveOpens")])
+
+
 def per_request(row, outcome, micros):
     """Bodies that are few in a round count by their bytes."""
     requests = outcome["bytes"] / row.unit if row.unit else outcome["requests"]
@@ -109,6 +116,7 @@ def round_of(row, place, contender, origins, seconds, rate=0):
     beside = Load(place, target, row.beside, seconds + warmup + 1, 0) if row.beside else None
     try:
         user, system = times(contender.proxies)
+        begun = connects()
         load = Load(place, target, arguments, seconds, warmup, [*contender.proxies, *contender.aside, *(o.pid for o in origins)])
         try:
             most = watch_memory(load, contender) if row.idle else 0
@@ -116,7 +124,11 @@ def round_of(row, place, contender, origins, seconds, rate=0):
         finally:
             load.stop()
         user, system = (after - now for after, now in zip(times(contender.proxies), (user, system)))
+        begun = connects() - begun - outcome["connections_opened"]
         found = figures(row, contender, outcome, user / (user + system) if user + system else 0, beside)
+        # The counter saw the warm-up too; a second load's own connections are few. Health checks are among them.
+        asked = found["rate"] * (seconds + warmup)
+        found["connects"] = max(0, begun) / asked if asked else None
         if row.idle:
             found["rss_kib"], found["bytes_per_idle"] = most, (most - before) * 1024 / row.idle
         if beside:

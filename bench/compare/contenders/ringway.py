@@ -67,6 +67,8 @@ class Ringway(Contender):
         return sum(float(line.split()[-1]) for line in lines if re.match(rf"ringway_{name}[{{ ]", line))
 
     def remarks(self):
+        if self.settings.endpoints > 1:
+            return [f"Ringway, {self.settings.endpoints:,} endpoints: {self.metric('worker_upstreams_open'):,.0f} connections to them in the end"]
         if not self.settings.log:
             return []
         written, dropped = (int(self.metric(f"access_log_{what}_total")) for what in ("written", "dropped"))

@@ -6,7 +6,7 @@ from html import escape
 
 from judge import JUDGED_BY, best_of, quiet, ratio
 from packages import Missing
-from report.text import UNITS, base_of, micros, number, shown, size, verdict, waiting
+from report.text import UNITS, base_of, micros, number, reconnecting, shown, size, verdict, waiting
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 BASES = {"l4": "HAProxy (UDP: DNAT)"}
@@ -83,6 +83,8 @@ def row_section(row):
         notes.append(f"{escape(row['labels'][best])} / Ringway: <b>{ours:.2f}</b>")
     notes += [f"Left out: {escape(why)}" for why in row["left_out"].values()]
     notes += [escape(row["note"][:1].upper() + row["note"][1:])] if row["note"] else []
+    if reconnecting(row):
+        notes.append(f"New connections to endpoints in 100 requests: {escape(reconnecting(row))}")
     if waiting(row):
         notes.append(f"<b class=warn>The CPU waited, and softirqs of a CPU that waits are not counted: {escape(waiting(row))}</b>")
     if not quiet(row):

@@ -57,6 +57,14 @@ def waiting(row):
                      if result["metrics"].get("idle", {"median": 0})["median"] > IDLE_MOST)
 
 
+def reconnecting(row, least=0.05):
+    """Who opens connections to endpoints while it is measured, in words: what a pool spares, and what one
+    that is too small costs. Health checks of all contenders are in it, so little is nothing."""
+    found = [(row["labels"][key], result["metrics"]["connects"]["median"]) for key, result in row["results"].items()
+             if result["counts"] and "connects" in result["metrics"]]
+    return ", ".join(f"{label} {number(100 * share, 2)}" for label, share in found if share >= least)
+
+
 def row_lines(row):
     """One row's table."""
     metric = JUDGED_BY[row["metric"]]
@@ -82,6 +90,9 @@ def row_lines(row):
     lines += [f"  left out: {why}" for why in row["left_out"].values()]
     if row["note"]:
         lines.append(f"  {row['note']}")
+    connects = reconnecting(row)
+    if connects:
+        lines.append(f"  new connections to endpoints in 100 requests: {connects}")
     waited = waiting(row)
     if waited:
         lines.append(f"  the CPU waited more than {IDLE_MOST * 100:.0f} % of the time, and softirqs of a CPU that waits are not counted: {waited}")
