@@ -86,6 +86,10 @@ ROWS = [
     Row("beside-bulk", "200 B responses beside one bulk transfer", "Latency",
         load=connections(16) + ("--path", "/b/200", "--rate", "2000"), metric="latency", best=(BUFFERS,),
         beside=connections(1) + ("--path", f"/b/{100 << 20}"), note="2,000 requests/s, open loop"),
+    Row("beside-1m", "200 B responses beside the same bulk for all", "Latency",
+        load=connections(16) + ("--path", "/b/200", "--rate", "2000"), metric="latency", best=(BUFFERS,),
+        beside=connections(8) + ("--path", f"/b/{1 << 20}", "--rate", "400"),
+        note="2,000 requests/s of 200 B and 400 of 1 MB, open loop: a proxy that moves bulk faster does not get more of it"),
     *l4.rows(Row),
 ]
 BY_NAME = {row.name: row for row in ROWS}
