@@ -15,6 +15,8 @@ namespace {
 
 constexpr uint32_t kBatch = 8192;
 constexpr std::chrono::seconds kRoundEvery{1};
+constexpr uint32_t kStepsOfARound = 100;  // five seconds of the thread's turns
+constexpr uint32_t kOrphanRounds = 16;
 
 bool EndpointGone(const l4_flow& flow, const PacketPlanner& endpoints) {
   if (flow.endpoint >= L4_ENDPOINTS_MAX) return true;
@@ -26,10 +28,12 @@ bool Same(const l4_flow& a, const l4_flow& b) { return std::memcmp(&a, &b, sizeo
 
 }  // namespace
 
-FlowSweeper::FlowSweeper(const PacketMapFds& fds) : fds_(fds), keys_(kBatch), flows_(kBatch) {}
+FlowSweeper::FlowSweeper(const PacketMapFds& fds)
+    : fds_(fds), keys_(kBatch), flows_(kBatch), batches_((fds.flows_max + fds.half_open_max) / kBatch / kStepsOfARound + 1) {}
 
 void FlowSweeper::Begin(Clock::time_point now) {
   under_way_ = true;
+  ++round_;
   table_ = 0;
   continues_ = false;
   now_ = TickNow();
@@ -41,16 +45,21 @@ void FlowSweeper::Begin(Clock::time_point now) {
 void FlowSweeper::Step(const PacketPlanner& endpoints, Clock::time_point now) {
   if (!under_way_ && now - began_ < kRoundEvery && (counted_ || !trouble_.empty())) return;
   if (!under_way_) Begin(now);
-  switch (Batch(table_ == 0 ? fds_.half_open : fds_.flows, endpoints)) {
-    case Batched::kMore:
-      return;
-    case Batched::kFailed:
-      under_way_ = false;
-      return;
-    case Batched::kDone:
-      continues_ = false;
-      if (++table_ == 2) Finish();
+  for (uint32_t i = 0; i < batches_; ++i) {
+    if (EndsRound(Batch(table_ == 0 ? fds_.half_open : fds_.flows, endpoints))) return;
   }
+}
+
+bool FlowSweeper::EndsRound(Batched batched) {
+  if (batched == Batched::kMore) return false;
+  if (batched == Batched::kFailed) {
+    under_way_ = false;
+    return true;
+  }
+  continues_ = false;
+  if (++table_ < 2) return false;
+  Finish();
+  return true;
 }
 
 void FlowSweeper::Finish() {
@@ -88,7 +97,7 @@ void FlowSweeper::Look(int map, const l4_flow_key& key, const l4_flow& flow, con
   ++seen_[map == fds_.flows ? 1 : 0];
   if ((flow.flags & L4_FLOW_CLIENT) == 0) {
     l4_flow other;
-    if (OrphanIsOver(flow, now_) && !Find(OtherSide(key, flow), other)) DeleteSame(key, flow);
+    if (LooksForOrphans(map, key) && OrphanIsOver(flow, now_) && !Find(OtherSide(key, flow), other)) DeleteSame(key, flow);
     return;
   }
   const bool single = (flow.flags & L4_FLOW_SINGLE) != 0;
@@ -109,6 +118,12 @@ void FlowSweeper::Look(int map, const l4_flow_key& key, const l4_flow& flow, con
   if (!gone && FlowIsOpen(flow)) ++counting_[flow.endpoint];
 }
 
+// A call to the kernel for each flow: among the half-open ones, whose sides are pushed out singly, in each round; among the others,
+// which lose a side only by a fault, for a part of them in each.
+bool FlowSweeper::LooksForOrphans(int map, const l4_flow_key& key) const {
+  return map == fds_.half_open || (key.dest_port + round_) % kOrphanRounds == 0;
+}
+
 bool FlowSweeper::Find(const l4_flow_key& key, l4_flow& out) const {
   return bpf_map_lookup_elem(fds_.flows, &key, &out) == 0 || bpf_map_lookup_elem(fds_.half_open, &key, &out) == 0;
 }
@@ -116,7 +131,7 @@ bool FlowSweeper::Find(const l4_flow_key& key, l4_flow& out) const {
 // What was copied may be milliseconds old. Looked at again, and what is taken out is looked at once more: if a packet came
 // between these two calls it is put back.
 bool FlowSweeper::DeleteSame(const l4_flow_key& key, const l4_flow& seen) const {
-  for (const int map : {fds_.half_open, fds_.flows}) {
+  for (const int map : {fds_.flows, fds_.half_open}) {  // most of what ends was confirmed
     l4_flow flow;
     if (bpf_map_lookup_elem(map, &key, &flow) != 0 || !Same(flow, seen)) continue;
     if (bpf_map_lookup_and_delete_elem(map, &key, &flow) != 0) continue;

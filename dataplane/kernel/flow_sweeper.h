@@ -1,6 +1,7 @@
 // Ends flows whose time is over and counts those that are open, per endpoint: the kernel's programs only make and use them.
-// A round goes over both flow tables in batches of bounded size, one batch a call; a new round begins at most once a second. The
-// half-open table comes first: flows move from it to the other, so none is missed on its way. One thread.
+// A round goes over both flow tables in batches of bounded size; a new round begins at most once a second, and one over full tables
+// of any size takes about kStepsOfARound calls. The half-open table comes first: flows move from it to the other, so none is missed
+// on its way. One thread. What it costs: bench/flow_table.
 #pragma once
 
 #include <chrono>
@@ -22,7 +23,7 @@ class FlowSweeper {
   explicit FlowSweeper(const PacketMapFds& fds);
   void SetTimeouts(const api::PacketTimeouts& timeouts) { timeouts_ = TimeoutsInTicks(timeouts); }
 
-  // One batch, if a round is under way or due.
+  // Some batches, if a round is under way or due.
   void Step(const PacketPlanner& endpoints, Clock::time_point now);
 
   // Of the last round that is complete; before the first one nothing is known.
@@ -43,14 +44,18 @@ class FlowSweeper {
   enum class Batched { kMore, kDone, kFailed };
   void Begin(Clock::time_point now);
   Batched Batch(int map, const PacketPlanner& endpoints);
+  bool EndsRound(Batched batched);
   void Finish();
   void Look(int map, const l4_flow_key& key, const l4_flow& flow, const PacketPlanner& endpoints);
   bool Find(const l4_flow_key& key, l4_flow& out) const;
+  bool LooksForOrphans(int map, const l4_flow_key& key) const;
 
   const PacketMapFds fds_;
   FlowTimeouts timeouts_ = TimeoutsInTicks({});
   std::vector<l4_flow_key> keys_;
   std::vector<l4_flow> flows_;
+  const uint32_t batches_;  // of a step
+  uint32_t round_ = 0;
   bool under_way_ = false;
   int table_ = 0;           // 0: half open, 1: flows
   bool continues_ = false;  // `token_` is where the batch before ended
