@@ -305,7 +305,7 @@ class Worker {
   static constexpr uint32_t kResponseHeadMax = 16384;
   static constexpr uint32_t kMoveBytesMax = 256 << 10;  // of one session before the next one's turn
   static constexpr uint32_t kMoveBytesMin = 4 << 10;    // what a move costs at least, in bytes
-  static constexpr uint32_t kTurnBytesMax = 256 << 10;  // bulk moved before completions are looked at again
+  static constexpr uint32_t kTurnBytesMax = 512 << 10;  // bulk moved before completions are looked at again
 
   IoType& io_;
   WorkerShared& shared_;
