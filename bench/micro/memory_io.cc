@@ -92,20 +92,10 @@ void MemoryIo::Accept(int, dp::Tag tag) {
 
 void MemoryIo::Connect(int fd, const dp::IpAddress&, dp::Tag tag) { submitted_.push_back({Kind::kConnect, fd, nullptr, 0, tag}); }
 
-void MemoryIo::RecvSelect(int fd, dp::Tag tag) {
+void MemoryIo::RecvSelect(int fd, dp::Tag tag, bool many) {
   Socket& socket = sockets_[static_cast<size_t>(fd)];
   socket.receiving = true;
-  socket.select = true;
-  socket.receive_tag = tag;
-  submitted_.push_back({Kind::kReceive, fd, nullptr, 0, tag});
-}
-
-void MemoryIo::RecvInto(int fd, char* data, uint32_t size, dp::Tag tag) {
-  Socket& socket = sockets_[static_cast<size_t>(fd)];
-  socket.receiving = true;
-  socket.select = false;
-  socket.into = data;
-  socket.into_size = size;
+  socket.many = many;
   socket.receive_tag = tag;
   submitted_.push_back({Kind::kReceive, fd, nullptr, 0, tag});
 }
@@ -182,19 +172,15 @@ void MemoryIo::Receive(int fd) {
   Socket& socket = sockets_[static_cast<size_t>(fd)];
   const size_t there = socket.inbox.size() - socket.inbox_at;
   if (!socket.open || !socket.receiving || (there == 0 && !socket.ended)) return;
-  socket.receiving = false;
-  dp::Completion c{socket.receive_tag, 0, dp::kNoBuffer, false};
+  socket.receiving = socket.many && there > 0;
+  dp::Completion c{socket.receive_tag, 0, dp::kNoBuffer, socket.receiving};
   if (there > 0) {
-    char* data = socket.into;
-    size_t room = socket.into_size;
-    if (socket.select) {
-      Pool& pool = pools_[static_cast<size_t>(dp::Group::kSmall)];
-      if (pool.free.empty()) Fail("no buffer left");
-      c.buffer = pool.free.back();
-      pool.free.pop_back();
-      data = BufferData(dp::Group::kSmall, c.buffer);
-      room = pool.size;
-    }
+    Pool& pool = pools_[static_cast<size_t>(dp::Group::kSmall)];
+    if (pool.free.empty()) Fail("no buffer left");
+    c.buffer = pool.free.back();
+    pool.free.pop_back();
+    char* data = BufferData(dp::Group::kSmall, c.buffer);
+    const size_t room = pool.size;
     const size_t size = std::min(room, there);
     std::memcpy(data, socket.inbox.data() + socket.inbox_at, size);
     c.result = static_cast<int32_t>(size);
@@ -202,6 +188,8 @@ void MemoryIo::Receive(int fd) {
     if (socket.inbox_at == socket.inbox.size()) {
       socket.inbox.clear();
       socket.inbox_at = 0;
+    } else if (socket.receiving) {
+      ready_.push_back(fd);
     }
   }
   completed_.push_back(c);

@@ -39,8 +39,7 @@ class MemoryIo {
   bool SamplePath(int, dp::PathSample&) { return false; }
   void Accept(int fd, dp::Tag tag);
   void Connect(int fd, const dp::IpAddress& address, dp::Tag tag);
-  void RecvSelect(int fd, dp::Tag tag);
-  void RecvInto(int fd, char* data, uint32_t size, dp::Tag tag);
+  void RecvSelect(int fd, dp::Tag tag, bool many);
   void Send(int fd, const dp::Slice* slices, uint32_t count, dp::Tag tag, bool);
   void Cancel(dp::Tag tag);
   void Shutdown(int) {}
@@ -86,10 +85,8 @@ class MemoryIo {
     std::string inbox;
     size_t inbox_at = 0;
     bool receiving = false;
-    bool select = false;
+    bool many = false;
     dp::Tag receive_tag;
-    char* into = nullptr;
-    uint32_t into_size = 0;
   };
   enum class Kind : uint8_t { kReceive, kSend, kConnect, kClose };
   struct Operation {

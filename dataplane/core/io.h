@@ -1,6 +1,7 @@
 // What a Worker asks of the kernel, as a concept: UringIo (production) and SimIo (seeded simulation) provide it.
 //
-// Every operation that takes a Tag completes exactly once with that tag (accept: many times, the last one without `more`),
+// Every operation that takes a Tag completes exactly once with that tag (accepts and receives that are many: many times, the
+// last one without `more`),
 // in a later turn and never inside the call. Results are as in io_uring: >= 0, or a negative errno.
 //
 // Bulk is moved at once instead, when its socket is ready (worker_bulk.h): through a large buffer, or a pipe, that is taken for
@@ -49,7 +50,7 @@ struct Completion {
   Tag tag;
   int32_t result = 0;
   uint16_t buffer = kNoBuffer;  // the provided buffer that a RecvSelect filled, if it took one
-  bool more = false;            // accept: still armed
+  bool more = false;            // still armed
 };
 
 // What the kernel knows of a connection's path (tcp(7), TCP_INFO): totals of the connection, and its smoothed round trip.
@@ -78,8 +79,9 @@ concept Io = requires(T io, const T const_io, int fd, Tag tag, const IpAddress& 
 
   { io.Accept(fd, tag) };            // multishot; each result is a connected socket
   { io.Connect(fd, address, tag) };
-  { io.RecvSelect(fd, tag) };  // into a small buffer, bound only when bytes are there; -ENOBUFS when none is
-  { io.RecvInto(fd, data, size, tag) };
+  // Into a small buffer, bound only when bytes are there; -ENOBUFS when none is. `flag`: multishot, ends with the stream, an
+  // error, or by itself.
+  { io.RecvSelect(fd, tag, flag) };
   // `size` slices, at most kSlicesMax; what they name stays until completion. `flag`: the write side is ended as soon as it has
   // completed, so the FIN may go along with the last bytes.
   { io.Send(fd, slices, size, tag, flag) };

@@ -26,30 +26,46 @@ struct BufferRef {
   bool held() const { return id != kNoBuffer; }
 };
 
-// Sockets in a row, oldest first: a worker's lists of those that wait for a buffer, and for their turn to move bulk.
+// Sockets in a row, oldest first: a worker's lists of those that wait for a buffer, for their turn to move bulk, and to be handed
+// what was kept for them.
 struct SocketList {
   uint32_t head = kNoSlot;  // keys: see Worker::KeyOf
   uint32_t tail = kNoSlot;
   bool empty() const { return head == kNoSlot; }
 };
 
-// What both kinds of connections have. The flags say what is in flight; a slot is freed only when all are false.
+// What a socket's receive brought while nobody waited for it, in order; see worker_receive.h.
+struct Inbox {
+  static constexpr int32_t kNoResult = 1;
+  uint16_t first = kNoBuffer;  // small buffers, linked by the worker's table of them
+  uint16_t last = kNoBuffer;
+  uint8_t count = 0;
+  uint8_t singles = 0;         // so many receives are to be armed one by one: what comes is bulk, or nobody keeps up with it
+  int32_t result = kNoResult;  // what ended the receive, after those bytes: 0 or a negative errno
+  bool any() const { return count > 0 || result != kNoResult; }
+};
+
+// What both kinds of connections have. The flags say what is in flight; a slot is freed only when the socket is quiet.
 struct Socket {
   uint32_t generation = 0;  // Slab's
   uint32_t next_free = 0;   // Slab's
   int32_t fd = -1;
-  uint32_t list_next = kNoSlot;    // on the worker's list of parked or of queued sockets: never on both
-  bool receiving = false;
+  uint32_t list_next = kNoSlot;    // on the worker's list of parked, of queued, or of due sockets: on one at most
+  bool receiving = false;  // the next bytes are wanted: of the armed receive, or of what was kept
+  bool armed = false;      // a receive is in flight
+  bool disarming = false;  // and has been asked to end
   bool sending = false;
   bool connecting = false;
   bool parked = false;       // the receive waits for a buffer
   bool queued = false;       // ready to be moved from: waits for its turn
-  bool polling_in = false;   // `receiving` is a poll
+  bool due = false;          // what was kept is to be handed on
+  bool polling_in = false;   // what is armed is a poll
   bool polling_out = false;  // `sending` is a poll
   bool reset = false;  // close with RST: the stream was cut, and its end must not look like an end
+  Inbox inbox;
   // What the peer sends next is being waited for.
   bool expecting() const { return receiving || parked || queued; }
-  bool quiet() const { return !expecting() && !sending && !connecting; }
+  bool quiet() const { return !armed && !due && !parked && !queued && !sending && !connecting; }
 };
 
 enum class SessionState : uint8_t {

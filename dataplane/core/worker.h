@@ -1,6 +1,7 @@
 // The session state machine: one worker = one thread = one ring. This file is its table of contents: the loop, the one
 // dispatch, and every handler's name. The handlers stand in the order of a request's life in
 //   worker_accept.h    listeners, new sessions, maps, stop
+//   worker_receive.h   receives: armed for good, what they bring, what is kept
 //   worker_request.h   from the first byte of a request to the choice of an endpoint
 //   worker_wait.h      requests that wait for room or for an endpoint
 //   worker_upstream.h  pool, connect, sending the request, failure and retry
@@ -18,6 +19,7 @@
 #include <array>
 #include <cstdint>
 #include <string_view>
+#include <vector>
 
 #include "dataplane/core/balance.h"
 #include "dataplane/core/io.h"
@@ -113,9 +115,22 @@ class Worker {
   void BeginStop();
   bool FinishStop();
 
-  // worker_request.h
+  // worker_receive.h
   void ArmClientRecv(Session& s);
+  void ArmUpstreamRecv(Upstream& u);
+  void Arm(Socket& socket, uint32_t key, const Flow* bulk, Tag tag);
+  void Receive(Socket& socket, Tag tag);
+  void Disarm(Socket& socket, Tag tag);
   void OnClientReceived(uint32_t slot, const Completion& c);
+  void OnUpstreamReceived(uint32_t slot, const Completion& c);
+  bool Admit(Socket& socket, const Completion& c);
+  void Keep(Inbox& inbox, uint16_t buffer, uint32_t size);
+  void KeepRest(Socket& socket, BufferRef got, uint32_t begin, uint32_t end);
+  void DropKept(Socket& socket);
+  void HandOn();
+
+  // worker_request.h
+  void OnFromClient(Session& s, BufferRef got, int32_t result);
   void OnClientNothing(Session& s, int32_t result);
   void OnClientBytes(Session& s, BufferRef got, uint32_t size);
   void OnClientEnded(Session& s);
@@ -183,8 +198,7 @@ class Worker {
   bool FilesShort() const { return sessions_.in_use() + upstreams_.in_use() >= files_enough_; }
 
   // worker_response.h
-  void ArmUpstreamRecv(Upstream& u);
-  void OnUpstreamReceived(uint32_t slot, const Completion& c);
+  void OnFromUpstream(Upstream& u, BufferRef got, int32_t result);
   void OnUpstreamNothing(Upstream& u, Exchange& e, int32_t result);
   void OnUpstreamBytes(Exchange& e, BufferRef got, uint32_t size);
   void OnUpstreamEnded(Exchange& e, bool reset);
@@ -270,6 +284,9 @@ class Worker {
   uint32_t SlotOf(const Exchange& e) const { return static_cast<uint32_t>(&e - &exchanges_[0]); }
   Session& SessionOf(const Exchange& e) { return sessions_[e.session]; }
   const Session& SessionOf(const Exchange& e) const { return sessions_[e.session]; }
+  // Of what a socket receives.
+  Tag TagOf(const Session& s) const { return {Op::kClientRecv, SlotOf(s), s.generation}; }
+  Tag TagOf(const Upstream& u) const { return {Op::kUpstreamRecv, SlotOf(u), u.generation}; }
   uint32_t TimerOf(const Session& s) const { return SlotOf(s); }
   uint32_t TimerOf(const Upstream& u) const { return sessions_.capacity() + SlotOf(u); }
   void SetDeadline(const Session& s, uint32_t ms) { wheel_.Set(TimerOf(s), io_.NowUs() + uint64_t{ms} * 1000); }
@@ -303,6 +320,8 @@ class Worker {
   static constexpr uint32_t kEvictLooks = 256;         // slots looked at for an idle upstream to close
   static constexpr uint32_t kWaitMsMax = 1000;
   static constexpr uint32_t kResponseHeadMax = 16384;
+  static constexpr uint32_t kKeptMax = 2;     // buffers of a socket that nobody has asked for: its receive is ended
+  static constexpr uint8_t kSinglesMax = 4;   // short receives one by one before they are armed for good again
   static constexpr uint32_t kMoveBytesMax = 256 << 10;  // of one session before the next one's turn
   static constexpr uint32_t kMoveBytesMin = 4 << 10;    // what a move costs at least, in bytes
   static constexpr uint32_t kTurnBytesMax = 512 << 10;  // bulk moved before completions are looked at again
@@ -329,6 +348,13 @@ class Worker {
 
   SocketList parked_;  // receives that wait for a small buffer
   SocketList queued_;  // bulk that waits for its turn
+  SocketList due_;     // what was kept and is wanted now
+  // Of each small buffer that an inbox holds: the next one, and the bytes in it.
+  struct Kept {
+    uint16_t next;
+    uint32_t size;
+  };
+  std::vector<Kept> kept_;
   static constexpr uint32_t kUpstreamKey = 1u << 31;
   uint32_t KeyOf(const Session& s) const { return SlotOf(s); }
   uint32_t KeyOf(const Upstream& u) const { return SlotOf(u) | kUpstreamKey; }
@@ -376,12 +402,14 @@ Worker<IoType>::Worker(IoType& io, WorkerShared& shared, uint32_t index, const W
       exchanges_(limits.sessions_max),
       upstreams_(limits.upstreams_max),
       wheel_(limits.sessions_max + limits.upstreams_max),
-      balancer_(limits.seed) {}
+      balancer_(limits.seed),
+      kept_(buffers_small_) {}
 
 template <Io IoType>
 bool Worker<IoType>::Step() {
-  const uint32_t wait = !queued_.empty() ? 0 : accept_idle_ || stopping_ ? 20 : waiting_room_ != 0 ? kRecheckMs : kWaitMsMax;
+  const uint32_t wait = !queued_.empty() || !due_.empty() ? 0 : accept_idle_ || stopping_ ? 20 : waiting_room_ != 0 ? kRecheckMs : kWaitMsMax;
   io_.Turn(wheel_.WaitMs(io_.NowUs(), wait), [this](const Completion& c) { Dispatch(c); });
+  if (!due_.empty()) HandOn();
   if (!queued_.empty()) RunBulk();
   if (shared_.next_map.load(std::memory_order_relaxed) != nullptr) TakeMap();
   wheel_.Advance(io_.NowUs(), [this](uint32_t timer) { OnDeadline(timer); });
@@ -449,6 +477,7 @@ void Worker<IoType>::Advance(Flow& flow, size_t sent) {
 #include "dataplane/core/worker_bulk.h"
 #include "dataplane/core/worker_close.h"
 #include "dataplane/core/worker_log.h"
+#include "dataplane/core/worker_receive.h"
 #include "dataplane/core/worker_request.h"
 #include "dataplane/core/worker_response.h"
 #include "dataplane/core/worker_stream.h"

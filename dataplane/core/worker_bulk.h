@@ -21,9 +21,8 @@ bool Worker<IoType>::IsBulk(const Flow& flow) const {
 
 template <Io IoType>
 void Worker<IoType>::AwaitBulk(Socket& from, const Flow& flow, uint32_t key, Tag tag) {
-  from.receiving = !flow.eager;
+  from.receiving = from.armed = from.polling_in = !flow.eager;
   if (flow.eager) return Queue(from, key);
-  from.polling_in = true;
   io_.PollIn(from.fd, tag);
 }
 
@@ -71,7 +70,7 @@ uint32_t Worker<IoType>::MoveFromClient(Session& s) {
     if (!TakesSmall(result, polled)) OnClientNothing(s, result);
     else {
       s.receiving = true;
-      io_.RecvSelect(s.fd, {Op::kClientRecv, SlotOf(s), s.generation});
+      Receive(s, TagOf(s));
     }
     return 0;
   }
@@ -102,7 +101,7 @@ uint32_t Worker<IoType>::MoveFromUpstream(Upstream& u) {
     if (!TakesSmall(result, polled)) OnUpstreamNothing(u, e, result);
     else {
       u.receiving = true;
-      io_.RecvSelect(u.fd, {Op::kUpstreamRecv, SlotOf(u), u.generation});
+      Receive(u, TagOf(u));
     }
     return 0;
   }

@@ -158,7 +158,7 @@ void Worker<IoType>::EndSession(Session& s) {
   if (s.input_ended) return CloseSession(s);
   io_.Shutdown(s.fd);
   s.state = SessionState::kLinger;
-  if (!s.receiving) ReturnBuffer(s.in);
+  ReturnBuffer(s.in);
   SetDeadline(s, kLingerMs);
   if (!s.expecting()) ArmClientRecv(s);
 }
@@ -169,7 +169,7 @@ void Worker<IoType>::CloseSession(Session& s) {
   s.state = SessionState::kClosing;
   wheel_.Clear(TimerOf(s));
   const uint32_t slot = SlotOf(s);
-  if (s.receiving) io_.Cancel({Op::kClientRecv, slot, s.generation});
+  Disarm(s, TagOf(s));
   if (s.sending) io_.Cancel({Op::kClientSend, slot, s.generation});
   if (s.exchange == kNoSlot) return TryFreeSession(s);
   Exchange& e = exchanges_[s.exchange];
@@ -198,6 +198,7 @@ template <Io IoType>
 void Worker<IoType>::TryFreeSession(Session& s) {
   if (s.state != SessionState::kClosing || s.exchange != kNoSlot || !s.quiet()) return;
   ReturnBuffer(s.in);
+  DropKept(s);
   if (s.reset) io_.Reset(s.fd);
   else io_.Close(s.fd);
   s.fd = -1;
@@ -215,7 +216,7 @@ void Worker<IoType>::CloseUpstream(Upstream& u) {
   wheel_.Clear(TimerOf(u));
   const uint32_t slot = SlotOf(u);
   if (u.connecting) io_.Cancel({Op::kConnect, slot, u.generation});
-  if (u.receiving) io_.Cancel({Op::kUpstreamRecv, slot, u.generation});
+  Disarm(u, TagOf(u));
   if (u.sending) io_.Cancel({Op::kUpstreamSend, slot, u.generation});
   TryFreeUpstream(u);
 }
@@ -223,6 +224,7 @@ void Worker<IoType>::CloseUpstream(Upstream& u) {
 template <Io IoType>
 void Worker<IoType>::TryFreeUpstream(Upstream& u) {
   if (u.state != UpstreamState::kClosing || !u.quiet()) return;
+  DropKept(u);
   if (u.reset) io_.Reset(u.fd);
   else io_.Close(u.fd);
   u.fd = -1;

@@ -4,52 +4,18 @@
 #include <algorithm>
 #include <cstring>
 #include <new>
-#include <utility>
 
 #include "dataplane/core/route.h"
 #include "dataplane/core/worker.h"
 
 namespace ringway::dp {
 
-// What is wanted next follows from the state: the rest of a head goes behind its first part, everything else into a buffer
-// that is bound only when bytes are there.
+// What a receive brought: bytes in `got`, or the end, or an error.
 template <Io IoType>
-void Worker<IoType>::ArmClientRecv(Session& s) {
-  const Tag tag{Op::kClientRecv, SlotOf(s), s.generation};
-  s.receiving = true;
-  if (s.state == SessionState::kHead) {
-    char* data = io_.BufferData(s.in.group, s.in.id);
-    return io_.RecvInto(s.fd, data + s.in_end, io_.BufferSize(s.in.group) - s.in_end, tag);
-  }
-  if (s.state == SessionState::kExchange) {
-    const Flow& flow = exchanges_[s.exchange].request;
-    if (IsBulk(flow)) return AwaitBulk(s, flow, KeyOf(s), tag);
-  }
-  io_.RecvSelect(s.fd, tag);
-}
-
-template <Io IoType>
-void Worker<IoType>::OnClientReceived(uint32_t slot, const Completion& c) {
-  Session& s = sessions_[slot];
-  BufferRef got{c.buffer, Group::kSmall};
-  if (s.generation != c.tag.generation) {
-    counters_.worker.unexpected_total.Add();
-    return ReturnBuffer(got);
-  }
-  s.receiving = false;
-  if (s.state == SessionState::kClosing) {
-    ReturnBuffer(got);
-    return TryFreeSession(s);
-  }
-  const bool polled = std::exchange(s.polling_in, false);
-  if (c.result > 0) {
-    if (polled) return Queue(s, KeyOf(s));
-    const auto size = static_cast<uint32_t>(c.result);
-    CountersOf(s).bytes_received_total.Add(size);
-    return OnClientBytes(s, got, size);
-  }
+void Worker<IoType>::OnFromClient(Session& s, BufferRef got, int32_t result) {
+  if (result > 0) return OnClientBytes(s, got, static_cast<uint32_t>(result));
   ReturnBuffer(got);
-  OnClientNothing(s, c.result);
+  OnClientNothing(s, result);
 }
 
 // A receive that brought no bytes.
@@ -81,12 +47,15 @@ void Worker<IoType>::OnClientBytes(Session& s, BufferRef got, uint32_t size) {
         SetDeadline(s, listener->head_timeout_ms);
       }
       return ParseRequest(s);
-    case SessionState::kHead:
-      s.in_end += size;
+    case SessionState::kHead: {  // the rest of a head goes behind its first part
+      const uint32_t taken = std::min(size, io_.BufferSize(s.in.group) - s.in_end);
+      std::memcpy(io_.BufferData(s.in.group, s.in.id) + s.in_end, io_.BufferData(got.group, got.id), taken);
+      s.in_end += taken;
+      KeepRest(s, got, taken, size);
       return ParseRequest(s);
+    }
     case SessionState::kExchange: {
       Exchange& e = exchanges_[s.exchange];
-      if (!got.held()) return;  // the rest of a head that was given up meanwhile
       if (e.state == ExchangeState::kTunnel) return OnStreamBytes(e, true, got, 0, size);
       if (e.request.received_all) {  // pipelined: kept until its turn
         s.in = got;

@@ -10,51 +10,19 @@
 
 namespace ringway::dp {
 
-// Bound: the response's head or body. Idle: to see the endpoint close; the same receive then brings the next response.
+// What a receive brought: bytes in `got`, or the end, or an error.
 template <Io IoType>
-void Worker<IoType>::ArmUpstreamRecv(Upstream& u) {
-  const Tag tag{Op::kUpstreamRecv, SlotOf(u), u.generation};
-  u.receiving = true;
-  if (u.exchange != kNoSlot) {
-    Exchange& e = exchanges_[u.exchange];
-    if (e.state == ExchangeState::kWaiting && e.response.buffer.held()) {
-      char* data = io_.BufferData(e.response.buffer.group, e.response.buffer.id);
-      const uint32_t room = io_.BufferSize(e.response.buffer.group) - e.response_end;
-      return io_.RecvInto(u.fd, data + e.response_end, room, tag);
-    }
-    if (e.state != ExchangeState::kWaiting && IsBulk(e.response)) return AwaitBulk(u, e.response, KeyOf(u), tag);
-  }
-  io_.RecvSelect(u.fd, tag);
-}
-
-template <Io IoType>
-void Worker<IoType>::OnUpstreamReceived(uint32_t slot, const Completion& c) {
-  Upstream& u = upstreams_[slot];
-  BufferRef got{c.buffer, Group::kSmall};
-  if (u.generation != c.tag.generation) {
-    counters_.worker.unexpected_total.Add();
-    return ReturnBuffer(got);
-  }
-  u.receiving = false;
-  if (u.state == UpstreamState::kClosing) {
-    ReturnBuffer(got);
-    return TryFreeUpstream(u);
-  }
-  const bool polled = std::exchange(u.polling_in, false);
-  if (polled && c.result > 0) return Queue(u, KeyOf(u));
+void Worker<IoType>::OnFromUpstream(Upstream& u, BufferRef got, int32_t result) {
   if (u.state == UpstreamState::kIdle) {  // closed by the endpoint, bytes that nobody asked for, or no longer watched: not fit for reuse
     ReturnBuffer(got);
-    if (c.result < 0 && Judge(c.result) == Verdict::kUnexpected) counters_.worker.unexpected_total.Add();
-    if (c.result > 0) counters_.endpoints[u.endpoint].failures_total.Add();
+    if (result < 0 && Judge(result) == Verdict::kUnexpected) counters_.worker.unexpected_total.Add();
+    if (result > 0) counters_.endpoints[u.endpoint].failures_total.Add();
     return CloseUpstream(u);
   }
   Exchange& e = exchanges_[u.exchange];
-  if (c.result > 0) {
-    EndpointOf(e).bytes_received_total.Add(static_cast<uint64_t>(c.result));
-    return OnUpstreamBytes(e, got, static_cast<uint32_t>(c.result));
-  }
+  if (result > 0) return OnUpstreamBytes(e, got, static_cast<uint32_t>(result));
   ReturnBuffer(got);
-  OnUpstreamNothing(u, e, c.result);
+  OnUpstreamNothing(u, e, result);
 }
 
 // A receive that brought no bytes.
@@ -92,13 +60,16 @@ void Worker<IoType>::OnUpstreamBytes(Exchange& e, BufferRef got, uint32_t size) 
     if (Settings(e).balance == Balance::kLeastLatency) balancer_.NoteLatency(e.endpoint, us, io_.NowUs());
     if (!upstreams_[e.upstream].sending) ReleaseRequest(e);
   }
-  if (got.held()) {
-    e.response.buffer = got;
+  if (BufferRef& buffer = e.response.buffer; !buffer.held()) {
+    buffer = got;
     e.response_begin = 0;
     e.response_end = size;
     e.response_scanned = 0;
-  } else {
-    e.response_end += size;
+  } else {  // the rest of a head goes behind its first part
+    const uint32_t taken = std::min(size, io_.BufferSize(buffer.group) - e.response_end);
+    std::memcpy(io_.BufferData(buffer.group, buffer.id) + e.response_end, io_.BufferData(got.group, got.id), taken);
+    e.response_end += taken;
+    KeepRest(upstreams_[e.upstream], got, taken, size);
   }
   ParseResponse(e);
 }
@@ -182,7 +153,8 @@ void Worker<IoType>::StartResponse(Exchange& e, ResponseHead& head) {
   if (flow.received_all) ReleaseUpstream(e);
   // The head's receive filled its buffer: more of the body is there, and is sent in one with it.
   if (flow.framing == Framing::kLength && splice_ && IsBulk(flow) && e.response_end == io_.BufferSize(Group::kSmall)) {
-    return Queue(upstreams_[e.upstream], KeyOf(upstreams_[e.upstream]));
+    Upstream& u = upstreams_[e.upstream];
+    if (!u.armed && !u.inbox.any()) return Queue(u, KeyOf(u));
   }
   SubmitClientSend(e);
 }

@@ -382,7 +382,8 @@ void Worker<IoType>::PoolUpstream(Upstream& u) {
   EndpointState& endpoint = balancer_.Endpoint(u.endpoint);
   if (io_.NowUs() >= endpoint.sample_at_us) SamplePath(u);
   const ServiceEntry* service = balancer_.Service(u.service);
-  if (stopping_ || service == nullptr || endpoint.service != u.service || endpoint.idle_count >= service->upstreams_idle_max) {
+  const bool spoke = u.inbox.any();  // bytes behind the response, or its end
+  if (spoke || stopping_ || service == nullptr || endpoint.service != u.service || endpoint.idle_count >= service->upstreams_idle_max) {
     return CloseUpstream(u);
   }
   Unbind(exchanges_[u.exchange]);

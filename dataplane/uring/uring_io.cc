@@ -237,17 +237,12 @@ void UringIo::Connect(int fd, const IpAddress& address, Tag tag) {
   sqe->user_data = tag.Pack();
 }
 
-void UringIo::RecvSelect(int fd, Tag tag) {
+void UringIo::RecvSelect(int fd, Tag tag, bool many) {
   io_uring_sqe* sqe = NextSqe();
   io_uring_prep_recv(sqe, fd, nullptr, 0, 0);
+  if (many) sqe->ioprio |= IORING_RECV_MULTISHOT;
   sqe->flags |= IOSQE_BUFFER_SELECT;
   sqe->buf_group = static_cast<uint16_t>(Group::kSmall);
-  sqe->user_data = tag.Pack();
-}
-
-void UringIo::RecvInto(int fd, char* data, uint32_t size, Tag tag) {
-  io_uring_sqe* sqe = NextSqe();
-  io_uring_prep_recv(sqe, fd, data, size, 0);
   sqe->user_data = tag.Pack();
 }
 

@@ -51,8 +51,7 @@ class UringIo {
 
   void Accept(int fd, Tag tag);
   void Connect(int fd, const IpAddress& address, Tag tag);
-  void RecvSelect(int fd, Tag tag);
-  void RecvInto(int fd, char* data, uint32_t size, Tag tag);
+  void RecvSelect(int fd, Tag tag, bool many);
   void Send(int fd, const Slice* slices, uint32_t count, Tag tag, bool end_follows);
   void PollIn(int fd, Tag tag) { Poll(fd, POLLIN, tag); }
   void PollOut(int fd, Tag tag) { Poll(fd, POLLOUT, tag); }

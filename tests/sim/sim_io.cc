@@ -138,20 +138,10 @@ void SimIo::Connect(int fd, const dp::IpAddress& address, dp::Tag tag) {
   Submit(Submission::Kind::kOperation, fd, tag).operation.to = address;
 }
 
-void SimIo::RecvSelect(int fd, dp::Tag tag) {
+void SimIo::RecvSelect(int fd, dp::Tag tag, bool many) {
   FileOf(fd, "RecvSelect");
   Operation& o = Submit(Submission::Kind::kOperation, fd, tag).operation;
-  o.select = true;
-  CheckAlone(o);
-}
-
-void SimIo::RecvInto(int fd, char* data, uint32_t size, dp::Tag tag) {
-  FileOf(fd, "RecvInto");
-  if (size == 0) Fail("RecvInto without room on file %d", fd);
-  Operation& o = Submit(Submission::Kind::kOperation, fd, tag).operation;
-  o.into = data;
-  o.size = size;
-  CheckMemory(data, size, "RecvInto");
+  o.many = many;
   CheckAlone(o);
 }
 
@@ -503,7 +493,7 @@ bool SimIo::RunAccept(Operation& o) {
     file.connected = true;
     network_[network_[file.socket].peer].left_us = &left_us;
     ++totals_.accepted;
-    const bool more = !random_.Percent(options_.accept_ends_percent);
+    const bool more = !random_.Percent(options_.many_ends_percent);
     Complete(o, fd, dp::kNoBuffer, more);
     if (!more) return true;
   }
@@ -555,45 +545,48 @@ bool SimIo::RunRecv(Operation& o) {
     taken_up = network_.now_us;
     file.progress_us = network_.SteadyUs();
   }
-  Pool& pool = PoolOf(dp::Group::kSmall);
   // What an endpoint sent behind its response must not be hidden until the next request is out: nobody could tell them apart.
-  const bool exposed = s.seam > 0 && s.taken <= s.seam && s.readable() > 0;
-  if (!exposed && random_.PerMille(options_.again_per_mille)) {
+  const auto exposed = [&s] { return s.seam > 0 && s.taken <= s.seam && s.readable() > 0; };
+  if (!exposed() && random_.PerMille(options_.again_per_mille)) {
     ++totals_.faults;
     return Complete(o, random_.Percent(50) ? -EAGAIN : -EINTR);
   }
+  // One that is many goes on while bytes are there, as the kernel does.
+  while (!ReceiveOnce(o, exposed())) {
+    if (s.readable() == 0 && !s.over()) return false;
+    if (!exposed() && random_.Percent(options_.short_percent)) return false;
+  }
+  return true;
+}
+
+// True when the operation is over.
+bool SimIo::ReceiveOnce(Operation& o, bool exposed) {
+  File& file = FileOf(o.fd, "Recv");
+  Socket& s = network_[file.socket];
+  Pool& pool = PoolOf(dp::Group::kSmall);
   // The kernel takes a buffer before it looks for bytes.
-  if (o.select && (pool.free.empty() || (!exposed && random_.PerMille(options_.no_buffers_per_mille)))) {
+  if (pool.free.empty() || (!exposed && random_.PerMille(options_.no_buffers_per_mille))) {
     ++totals_.faults;
     return Complete(o, -ENOBUFS);
   }
   if (s.readable() == 0 && !s.over()) return false;
   if (s.readable() == 0 && s.reset_in) return Complete(o, -ECONNRESET);
-  char* data = o.into;
-  size_t room = o.size;
-  size_t place = 0;
-  if (o.select) {
-    place = random_.Below(pool.free.size());
-    data = pool.memory.data() + size_t{pool.free[place]} * pool.size;
-    room = pool.size;
-  } else {
-    CheckMemory(data, room, "receive");
-  }
-  size_t size = std::min(room, s.readable());
-  if (size > 1 && random_.Percent(options_.short_percent)) size = random_.Percent(30) ? 1 : random_.Between(1, size);
+  const size_t place = random_.Below(pool.free.size());
+  const uint16_t index = pool.free[place];
+  size_t size = MayMove(std::min(size_t{pool.size}, s.readable()));
   if (s.seam > s.taken && s.seam < s.taken + size && random_.Percent(70)) size = s.seam - s.taken;
-  network_.Read(file.socket, data, size);
-  const bool takes = o.select && (size > 0 || random_.Percent(20));  // older kernels bind one to the end of a stream too
+  network_.Read(file.socket, pool.memory.data() + size_t{index} * pool.size, size);
   uint16_t id = dp::kNoBuffer;
-  if (takes) {
-    const uint16_t index = pool.free[place];
+  if (size > 0 || random_.Percent(20)) {  // older kernels bind one to the end of a stream too
     pool.free.erase(pool.free.begin() + static_cast<std::ptrdiff_t>(place));
     pool.held[index] = true;
     id = index;
   }
   if (size > 0) file.progress_us = network_.SteadyUs();
   (o.tag.op == dp::Op::kClientRecv ? totals_.client_in : totals_.upstream_in) += size;
-  return Complete(o, static_cast<int32_t>(size), id);
+  const bool more = o.many && size > 0 && !random_.Percent(options_.many_ends_percent);
+  Complete(o, static_cast<int32_t>(size), id, more);
+  return !more;
 }
 
 bool SimIo::RunSend(Operation& o) {

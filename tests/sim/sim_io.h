@@ -29,7 +29,7 @@ struct SimIoOptions {
   uint32_t short_percent = 0;       // reads and writes that take less than they could
   uint32_t late_percent = 0;        // operations that are ready and held back
   uint32_t partial_percent = 0;     // turns that hand out only a part of the completions
-  uint32_t accept_ends_percent = 0; // multishot accepts that end by themselves
+  uint32_t many_ends_percent = 0;   // multishot accepts and receives that end by themselves, at each completion
   uint32_t accept_error_per_mille = 0;
   uint32_t no_buffers_per_mille = 0; // ENOBUFS though some are free again
   uint32_t connect_error_percent = 0;
@@ -57,8 +57,7 @@ class SimIo {
   bool SamplePath(int fd, dp::PathSample& out);
   void Accept(int fd, dp::Tag tag);
   void Connect(int fd, const dp::IpAddress& address, dp::Tag tag);
-  void RecvSelect(int fd, dp::Tag tag);
-  void RecvInto(int fd, char* data, uint32_t size, dp::Tag tag);
+  void RecvSelect(int fd, dp::Tag tag, bool many);
   void Send(int fd, const dp::Slice* slices, uint32_t count, dp::Tag tag, bool end_follows);
   void PollIn(int fd, dp::Tag tag) { Poll(fd, tag); }
   void PollOut(int fd, dp::Tag tag) { Poll(fd, tag); }
@@ -138,14 +137,12 @@ class SimIo {
   struct Operation {
     dp::Tag tag;
     int fd = -1;
-    bool select = false;
+    bool many = false;
     bool poll = false;
     bool canceled = false;
     bool end_follows = false;  // send: nothing may be sent behind it
     bool knocked = false;  // connect: answered by the server
     bool hangs = false;
-    char* into = nullptr;
-    uint32_t size = 0;
     ListeningId listening_id = 0;  // accept: held until it has completed
     uint32_t slices = 0;
     std::array<dp::Slice, dp::kSlicesMax> slice;
@@ -189,6 +186,7 @@ class SimIo {
   bool RunConnect(Operation& o);
   bool RunPoll(Operation& o);
   bool RunRecv(Operation& o);
+  bool ReceiveOnce(Operation& o, bool exposed);
   bool RunSend(Operation& o);
   bool Complete(const Operation& o, int32_t result, uint16_t buffer = dp::kNoBuffer, bool more = false);
   void CheckMemory(const char* data, size_t size, const char* what) const;

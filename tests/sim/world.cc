@@ -41,7 +41,7 @@ SimIoOptions World::IoOptions(const Mood& mood, Random& random) {
   o.short_percent = random.Percent(70) ? static_cast<uint32_t>(random.Below(80)) : 0;
   o.late_percent = random.Percent(50) ? static_cast<uint32_t>(random.Below(50)) : 0;
   o.partial_percent = random.Percent(50) ? static_cast<uint32_t>(random.Below(80)) : 0;
-  o.accept_ends_percent = random.Percent(30) ? 30 : 0;
+  o.many_ends_percent = random.Percent(30) ? 30 : 0;
   o.no_buffers_per_mille = random.Percent(40) ? static_cast<uint32_t>(random.Below(50)) : 0;
   o.buffers_small = 256;
   o.buffers_large = static_cast<uint32_t>(random.Skewed(1, 16));
