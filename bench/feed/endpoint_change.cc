@@ -89,11 +89,13 @@ void AdoptMap(benchmark::State& state) {
 }
 BENCHMARK(AdoptMap)->Apply(Sizes);
 
+uint64_t NothingElsewhere(const std::string&, const api::Endpoint&) { return 0; }
+
 void ReportInFlight(benchmark::State& state) {
   const auto shared = std::make_unique<WorkerShared>();
   MapBuilder builder({shared.get()});
   if (!builder.Build(After(First(state))).ok()) std::abort();
-  for (auto _ : state) benchmark::DoNotOptimize(InFlightOnDraining(builder.directory(), {shared.get()}));
+  for (auto _ : state) benchmark::DoNotOptimize(InFlightOnDraining(builder.directory(), {shared.get()}, NothingElsewhere));
 }
 BENCHMARK(ReportInFlight)->Apply(Sizes);
 
@@ -117,7 +119,7 @@ void FromFrameToMap(benchmark::State& state) {
     publisher.Publish(*std::move(map));
     shared->map_version.store(version);
     publisher.Collect();
-    benchmark::DoNotOptimize(InFlightOnDraining(builder.directory(), {shared.get()}));
+    benchmark::DoNotOptimize(InFlightOnDraining(builder.directory(), {shared.get()}, NothingElsewhere));
   }
 }
 BENCHMARK(FromFrameToMap)->Apply(Sizes);

@@ -112,7 +112,8 @@ void Process::JudgeOrder(const dp::ServiceEntry& service) const {
   if (found == watched_.end() || found->second.waiting == 0 || service.ready.empty()) return;
   const Watched& before = found->second;
   if (c.client_aborts_total.Get() != before.aborts_total) return;
-  if (c.requests_total.Get() - before.requests_total > c.waited_total.Get() - before.waited_total) {
+  const uint64_t refused = c.wait_full_total.Get() - before.full_total;
+  if (c.requests_total.Get() - before.requests_total > c.waited_total.Get() - before.waited_total + refused) {
     Fail("a request of %s overtook those that wait", service.name.c_str());
   }
 }
@@ -128,6 +129,7 @@ void Process::JudgeWaiting(const Known& known) {
       watched.late_turns = 0;
     }
     watched.waiting = waiting;
+    watched.full_total = c.wait_full_total.Get();
     watched.requests_total = c.requests_total.Get();
     watched.aborts_total = c.client_aborts_total.Get();
     if (waiting == 0) continue;

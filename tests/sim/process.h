@@ -57,6 +57,7 @@ class Process : public IoWatch {
     uint64_t requests_total = 0;
     uint64_t aborts_total = 0;
     uint64_t waited_total = 0;
+    uint64_t full_total = 0;  // turned away because too many wait
     uint64_t since_us = 0;
     uint32_t late_turns = 0;
     uint64_t denied_total = 0;  // ejections, and when the last was seen
