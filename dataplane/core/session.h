@@ -37,10 +37,12 @@ struct SocketList {
 // What a socket's receive brought while nobody waited for it, in order; see worker_receive.h.
 struct Inbox {
   static constexpr int32_t kNoResult = 1;
+  static constexpr uint8_t kSinglesMax = 4;
   uint16_t first = kNoBuffer;  // small buffers, linked by the worker's table of them
   uint16_t last = kNoBuffer;
   uint8_t count = 0;
-  uint8_t singles = 0;         // so many receives are to be armed one by one: what comes is bulk, or nobody keeps up with it
+  // So many short receives are to be armed one by one: what comes is bulk, or more than is asked for, or not known yet.
+  uint8_t singles = kSinglesMax;
   int32_t result = kNoResult;  // what ended the receive, after those bytes: 0 or a negative errno
   bool any() const { return count > 0 || result != kNoResult; }
 };

@@ -321,7 +321,6 @@ class Worker {
   static constexpr uint32_t kWaitMsMax = 1000;
   static constexpr uint32_t kResponseHeadMax = 16384;
   static constexpr uint32_t kKeptMax = 2;     // buffers of a socket that nobody has asked for: its receive is ended
-  static constexpr uint8_t kSinglesMax = 4;   // short receives one by one before they are armed for good again
   static constexpr uint32_t kMoveBytesMax = 256 << 10;  // of one session before the next one's turn
   static constexpr uint32_t kMoveBytesMin = 4 << 10;    // what a move costs at least, in bytes
   static constexpr uint32_t kTurnBytesMax = 512 << 10;  // bulk moved before completions are looked at again

@@ -3,8 +3,8 @@
 // comes unasked is kept in the socket's inbox, in order, and handed on at the end of the turn in which it is asked for.
 //
 // Nobody keeps much: at kKeptMax buffers the receive is ended, and bytes wait in the socket as they should. Bulk is not received
-// this way at all. A receive that fills its buffer, or outruns the other side, is followed by single ones until a few in a row
-// were short. docs/adr/0013 has the figures.
+// this way at all: a connection starts with single receives, and goes back to them when one fills its buffer or outruns the other
+// side, until a few were short. docs/adr/0013 has the figures.
 #pragma once
 
 #include <cstring>
@@ -43,7 +43,7 @@ void Worker<IoType>::Arm(Socket& socket, uint32_t key, const Flow* bulk, Tag tag
 template <Io IoType>
 void Worker<IoType>::Receive(Socket& socket, Tag tag) {
   socket.armed = true;
-  io_.RecvSelect(socket.fd, tag, socket.inbox.singles == 0);
+  io_.RecvSelect(socket.fd, tag, socket.inbox.singles == 0 && io_.BuffersFree(Group::kSmall) >= buffers_small_ / 4);
 }
 
 template <Io IoType>
@@ -105,7 +105,7 @@ template <Io IoType>
 bool Worker<IoType>::Admit(Socket& socket, const Completion& c) {
   Inbox& inbox = socket.inbox;
   const bool full = c.result >= static_cast<int32_t>(io_.BufferSize(Group::kSmall));
-  if (full) inbox.singles = kSinglesMax;
+  if (full) inbox.singles = Inbox::kSinglesMax;
   else if (inbox.singles > 0 && c.result > 0 && !c.more) --inbox.singles;
   const bool wanted = socket.receiving && !inbox.any();
   if (!wanted && c.result > 0) {
@@ -118,7 +118,7 @@ bool Worker<IoType>::Admit(Socket& socket, const Completion& c) {
     if (!passes) inbox.result = c.result;
   }
   if (c.more && (full || inbox.count >= kKeptMax)) {
-    inbox.singles = kSinglesMax;
+    inbox.singles = Inbox::kSinglesMax;
     Disarm(socket, c.tag);
   }
   return wanted;

@@ -79,7 +79,7 @@ void EndpointConnection::Die(bool reset) {
   over_ = true;
   NotePartial();
   // Only RST tells that a body or a stream is not whole.
-  if ((until_close_ && (!out_.empty() || stalled_)) || (endpoint_.tcp && stream_ == nullptr)) reset = true;
+  if ((until_close_ && (!out_.empty() || stalled_)) || ((endpoint_.tcp || switched_) && stream_ == nullptr)) reset = true;
   network_.trace.Say("endpoint %u: %s connection %u", endpoint_.number, reset ? "resets" : "closes", socket_);
   if (stream_ != nullptr) return stream_->Leave(reset);
   if (reset) network_.Reset(socket_);
@@ -147,8 +147,8 @@ void EndpointConnection::Read() {
       // Answers without having looked, and is silent from then on.
       fault_ = Fault::kBlind;
       ignores_ = stall_at_end_ = true;
-      const bool upgrade = random_.Percent(50);
-      out_ += upgrade ? "HTTP/1.1 101 Switching\r\nConnection: Upgrade\r\nUpgrade: simproto\r\n\r\n"
+      switched_ = random_.Percent(50);
+      out_ += switched_ ? "HTTP/1.1 101 Switching\r\nConnection: Upgrade\r\nUpgrade: simproto\r\n\r\n"
                       : "HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n";
       return;
     }
@@ -201,8 +201,8 @@ void EndpointConnection::OnHead() {
   if (r.service != endpoint_.service) Fail("request %u for service %u went to service %u", request_, r.service, endpoint_.service);
   if (!r.idempotent && (!r.attempts.empty() || r.begun_elsewhere)) Fail("request %u (%s) was sent twice", request_, r.method.c_str());
   for (const Attempt& before : r.attempts) {
-    // What a map brought back, or a pooled connection that died, may be asked again.
-    if (before.endpoint == endpoint_.number && !before.reused && !r.may_wait) {
+    // What a map brought back, or a pooled connection that died, may be asked again; this may be that one, read later.
+    if (before.endpoint == endpoint_.number && !before.reused && served_ == 0 && !r.may_wait) {
       Fail("request %u was tried again at endpoint %u", request_, endpoint_.number);
     }
   }

@@ -63,6 +63,7 @@ class EndpointConnection : public Actor {
   bool answered_ = false;      // its response is being written
   bool continue_sent_ = false;
   bool ignores_ = false;       // reads no more
+  bool switched_ = false;     // a 101 without having looked: a stream, as far as anybody can tell
   bool stalled_ = false;
   Fault fault_ = Fault::kNone;
   std::string out_;

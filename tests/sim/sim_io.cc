@@ -165,7 +165,8 @@ void SimIo::NoteMap(int fd) {
   if (!file.upstream || file.socket == kNoSocket) return;
   Socket& s = network_[file.socket];
   const uint64_t version = watch_.MapVersion();
-  if (s.map_at.empty() || s.map_at.back().second != version) s.map_at.emplace_back(s.sent, version);
+  const bool again = !s.map_at.empty() && s.map_at.back().first == s.sent;  // nothing went the first time: chosen by then
+  if (!again && (s.map_at.empty() || s.map_at.back().second != version)) s.map_at.emplace_back(s.sent, version);
 }
 
 void SimIo::Poll(int fd, dp::Tag tag) {

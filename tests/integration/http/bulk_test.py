@@ -244,8 +244,11 @@ class Bulk(unittest.TestCase):
             sock.settimeout(20)
             sock.connect(("127.0.0.1", self.proxy.port))
             readers.append((sock, self.get(sock, b"/length/%d" % (8 * MB))))
-        time.sleep(0.5)
+        end = time.monotonic() + 15
         full = self.worker()
+        while (full["pipes_used"], full["buffers_large_used"]) != (64, 64) and time.monotonic() < end:
+            time.sleep(0.2)
+            full = self.worker()
         self.assertEqual((full["pipes_used"], full["buffers_large_used"]), (64, 64), "both ran out")
         self.assertGreater(full["buffers_small_used"], 0)
         for sock, first in readers:

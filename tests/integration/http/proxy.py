@@ -59,7 +59,7 @@ class Endpoint:
                 conn, _ = self.listener.accept()
             except OSError:
                 return
-            conn.settimeout(20)
+            conn.settimeout(60)
             with self.lock:
                 self.connections += 1
                 self.open.append(conn)
