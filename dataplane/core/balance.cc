@@ -8,14 +8,6 @@ namespace {
 
 constexpr ServiceHandle kLeaving = kNoHandle - 1;  // while its service is replaced
 
-const EndpointEntry& At(const ServiceEntry& service, uint32_t step) {
-  return service.ready[service.schedule.empty() ? step : service.schedule[step]];
-}
-
-uint32_t Steps(const ServiceEntry& service) {
-  return static_cast<uint32_t>(service.schedule.empty() ? service.ready.size() : service.schedule.size());
-}
-
 }  // namespace
 
 Balancer::Balancer(uint64_t seed)
@@ -39,9 +31,15 @@ void Balancer::Replace(ServiceHandle handle, const ServiceEntry* entry, uint64_t
   if (state.entry != nullptr) Leave(*state.entry);
   else if (entry != nullptr) state.cursor = Random(1u << 16);  // workers start at different places
   state.entry = entry;
+  state.steps = 0;
   state.least.reset();
   state.ramp_until_us = 0;
   if (entry != nullptr) {
+    state.ready = entry->ready.data();
+    state.schedule = entry->schedule.empty() ? nullptr : entry->schedule.data();
+    state.steps = static_cast<uint32_t>(entry->schedule.empty() ? entry->ready.size() : entry->schedule.size());
+    state.balance = entry->balance;
+    if (state.steps > 0) state.cursor %= state.steps;
     bool others_stay = false;
     for (const EndpointEntry& e : entry->ready) others_stay = others_stay || endpoints_[e.handle].service == kLeaving;
     state.in_flight_max = entry->in_flight_max != 0 ? entry->in_flight_max : ~0u;
@@ -61,6 +59,7 @@ void Balancer::Replace(ServiceHandle handle, const ServiceEntry* entry, uint64_t
 void Balancer::Leave(const ServiceEntry& entry) {
   for (const EndpointEntry& endpoint : entry.ready) {
     endpoints_[endpoint.handle].service = kLeaving;
+    endpoints_[endpoint.handle].bucket = EndpointState::kUnqueued;
     left_.push_back(endpoint.handle);
   }
 }
@@ -99,14 +98,27 @@ void Balancer::BuildQueues(ServiceState& state, uint64_t now_us) {
   }
 }
 
+// Inlined where a choice begins: the common policy takes one step.
+[[gnu::always_inline]] inline const EndpointEntry* Balancer::PickRoundRobin(ServiceState& state, Search& search) {
+  const uint32_t steps = state.steps;
+  for (uint32_t i = 0; i < steps; ++i) {
+    if (++state.cursor == steps) state.cursor = 0;
+    const EndpointEntry& endpoint = At(state, state.cursor);
+    if (!Excluded(endpoint.handle, search)) return &endpoint;
+  }
+  return nullptr;
+}
+
 Choice Balancer::Choose(ServiceHandle service, const EndpointHandle* tried, uint32_t tried_count, uint64_t now_us) {
   ServiceState& state = services_[service];
-  if (state.entry == nullptr || state.entry->ready.empty()) return {};
+  if (state.steps == 0) return {};
   Search search{tried, tried_count, state.in_flight_max, now_us};
-  if (now_us < state.ramp_until_us) {
+  if (now_us < state.ramp_until_us) [[unlikely]] {
     if (const EndpointEntry* newcomer = PickRamping(state, search); newcomer != nullptr) return {newcomer};
   }
-  if (const EndpointEntry* choice = Pick(state, search); choice != nullptr) return {choice};
+  const bool in_turn = state.balance == Balance::kRoundRobin;
+  const EndpointEntry* choice = in_turn ? PickRoundRobin(state, search) : Pick(state, search);
+  if (choice != nullptr) [[likely]] return {choice};
   return ChooseHard(state, search);
 }
 
@@ -121,7 +133,7 @@ Choice Balancer::ChooseHard(ServiceState& state, Search& search) {
 }
 
 const EndpointEntry* Balancer::Pick(ServiceState& state, Search& search) {
-  switch (state.entry->balance) {
+  switch (state.balance) {
     case Balance::kLeastRequests:
       return PickLeast(state, search);
     case Balance::kRandomOfTwo:
@@ -141,7 +153,7 @@ const EndpointEntry* Balancer::PickRamping(ServiceState& state, Search search) {
   search.reach = Reach::kRamping;
   const EndpointEntry* last = nullptr;
   for (uint32_t i = 0; i < kRefusalsMax; ++i) {
-    const EndpointEntry& drawn = At(*state.entry, Random(Steps(*state.entry)));
+    const EndpointEntry& drawn = At(state, Random(state.steps));
     if (endpoints_[drawn.handle].out_until_us <= search.now_us) return nullptr;
     if (Excluded(drawn.handle, search)) continue;
     if (Random(Health::kShareWhole) < health_[drawn.handle].ShareAt(search.now_us)) return &drawn;
@@ -155,21 +167,11 @@ bool Balancer::Reaches(EndpointHandle handle, const Search& search) const {
   return search.reach == Reach::kBarred || health_[handle].barred_until_us <= search.now_us;
 }
 
-const EndpointEntry* Balancer::PickRoundRobin(ServiceState& state, Search& search) {
-  const uint32_t steps = Steps(*state.entry);
-  for (uint32_t i = 0; i < steps; ++i) {
-    if (++state.cursor >= steps) state.cursor = state.cursor % steps;
-    const EndpointEntry& endpoint = At(*state.entry, state.cursor);
-    if (!Excluded(endpoint.handle, search)) return &endpoint;
-  }
-  return nullptr;
-}
-
 template <class Load>
 const EndpointEntry* Balancer::PickOfTwo(ServiceState& state, Search& search, Load&& load) {
-  const uint32_t steps = Steps(*state.entry);
-  const EndpointEntry& a = At(*state.entry, Random(steps));
-  const EndpointEntry& b = At(*state.entry, Random(steps));
+  const uint32_t steps = state.steps;
+  const EndpointEntry& a = At(state, Random(steps));
+  const EndpointEntry& b = At(state, Random(steps));
   const bool a_out = Excluded(a.handle, search), b_out = Excluded(b.handle, search);
   if (a_out && b_out) return PickRoundRobin(state, search);
   if (a_out || b_out) return a_out ? &b : &a;
@@ -233,20 +235,8 @@ void Balancer::Review(ServiceState& state, uint64_t now_us) {
   state.review_us = next_us == ~0ull ? next_us : std::max(next_us, now_us + kReviewUs);
 }
 
-void Balancer::Acquire(EndpointHandle handle) {
-  ++endpoints_[handle].in_flight;
-  Requeue(handle);
-}
-
-void Balancer::Release(EndpointHandle handle) {
-  --endpoints_[handle].in_flight;
-  Requeue(handle);
-}
-
 void Balancer::Requeue(EndpointHandle handle) {
-  if (endpoints_[handle].service == kNoHandle) return;
   ServiceState& state = services_[endpoints_[handle].service];
-  if (state.least == nullptr || endpoints_[handle].bucket == kAside) return;
   Dequeue(*state.least, handle);
   Enqueue(*state.least, handle, BucketOf(state, handle));
 }

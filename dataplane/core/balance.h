@@ -17,6 +17,8 @@
 namespace ringway::dp {
 
 struct EndpointState {
+  static constexpr uint32_t kUnqueued = ~0u;  // its service does not queue
+
   // The ordinary rule passes it over before this: it cools, is ejected, or its share still grows. The one thing about health
   // that a choice looks at; the rest is in Health.
   uint64_t out_until_us = 0;
@@ -34,7 +36,7 @@ struct EndpointState {
   ServiceHandle service = kNoHandle;  // kNoHandle: not ready in the current map
   uint32_t position = 0;           // in its service's `ready`
   // Least requests: place in the service's queues.
-  uint32_t bucket = 0;
+  uint32_t bucket = kUnqueued;
   uint32_t previous = kNoHandle;
   uint32_t next = kNoHandle;
 };
@@ -70,8 +72,16 @@ class Balancer {
   // ready: for those that are merely full it is better to wait.
   Choice Choose(ServiceHandle service, const EndpointHandle* tried, uint32_t tried_count, uint64_t now_us);
 
-  void Acquire(EndpointHandle handle);
-  void Release(EndpointHandle handle);
+  void Acquire(EndpointHandle handle) {
+    EndpointState& endpoint = endpoints_[handle];
+    ++endpoint.in_flight;
+    if (endpoint.bucket < kBuckets) Requeue(handle);
+  }
+  void Release(EndpointHandle handle) {
+    EndpointState& endpoint = endpoints_[handle];
+    --endpoint.in_flight;
+    if (endpoint.bucket < kBuckets) Requeue(handle);
+  }
 
   // Least latency: an answer, a connection or a time-out took so long. A longer one counts at once, shorter ones little by little.
   void NoteLatency(EndpointHandle handle, uint64_t us, uint64_t now_us);
@@ -96,7 +106,12 @@ class Balancer {
   };
   struct ServiceState {
     const ServiceEntry* entry = nullptr;
-    uint32_t cursor = 0;
+    // What a choice reads of `entry`.
+    const EndpointEntry* ready = nullptr;
+    const uint32_t* schedule = nullptr;  // null: `ready` is the schedule
+    uint32_t steps = 0;                  // of the schedule; 0: nobody is ready
+    Balance balance = Balance::kRoundRobin;
+    uint32_t cursor = 0;                 // round robin: the last step taken
     uint32_t in_flight_max = ~0u;   // per endpoint
     uint64_t ramp_until_us = 0;     // until then some of them ramp
     uint64_t review_us = ~0ull;     // least requests: when those aside are looked at
@@ -128,6 +143,9 @@ class Balancer {
     if (endpoint.in_flight < search.in_flight_max) return false;
     search.full = true;
     return true;
+  }
+  static const EndpointEntry& At(const ServiceState& state, uint32_t step) {
+    return state.ready[state.schedule == nullptr ? step : state.schedule[step]];
   }
   Choice ChooseHard(ServiceState& state, Search& search);
   const EndpointEntry* Pick(ServiceState& state, Search& search);
