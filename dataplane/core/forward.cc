@@ -53,8 +53,8 @@ uint32_t CloseGap(char* data, uint32_t start, Cuts& cuts) {
 
 }  // namespace
 
-uint32_t ForwardRequest(char* data, RequestHead& head, std::string_view inserted, uint32_t body, Slice* out) {
-  // A 1.0 request without a Host line would be refused by an endpoint as 1.1.
+uint32_t ForwardRequestInParts(char* data, RequestHead& head, std::string_view inserted, uint32_t body, Slice* out) {
+  // See ForwardRequest.
   if (head.host.size > 0 && !head.host_from_target) data[head.version_offset] = '1';
   if (!head.absolute_form) {
     const uint32_t moved = CloseGap(data, head.start, head.cuts);
@@ -77,7 +77,7 @@ uint32_t ForwardRequest(char* data, RequestHead& head, std::string_view inserted
   return Finish(assembler, head.cuts, head.size, inserted, body);
 }
 
-uint32_t ForwardResponse(char* data, ResponseHead& head, std::string_view inserted, uint32_t body, Slice* out) {
+uint32_t ForwardResponseInParts(char* data, ResponseHead& head, std::string_view inserted, uint32_t body, Slice* out) {
   data[head.version_offset] = '1';
   Assembler assembler(data, CloseGap(data, 0, head.cuts), out);
   return Finish(assembler, head.cuts, head.size, inserted, body);

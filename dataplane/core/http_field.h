@@ -133,7 +133,7 @@ inline BadReason JudgeName(const char* begin, const char* p) {
 }
 
 // Reads the line at `p`, which is not the blank line. kNone, kIncomplete, or kBad with `reason`.
-[[gnu::noinline]] inline HeadError ReadLine(const Input& in, const char* p, Line& line, BadReason& reason) {
+[[gnu::noinline]] inline HeadError ReadLine(const Input in, const char* p, Line& line, BadReason& reason) {
   line.begin = p;
   line.colon = FindTokenEnd(in, p);
   if (line.colon == in.end) return HeadError::kIncomplete;

@@ -46,7 +46,7 @@ inline bool IsVersion(const char* p) {
 // Whether it is worth to parse: false when the bytes from `scanned` on neither end the head nor
 // hold a control byte that cannot be in one. The last bytes before are looked at again, because
 // an end may have begun there.
-[[gnu::noinline]] inline bool MayBeDecided(const Input& in, uint32_t scanned) {
+[[gnu::noinline]] inline bool MayBeDecided(const Input in, uint32_t scanned) {
   const char* p = in.begin + (scanned > 3 ? scanned - 3 : 0);
   if (p != in.begin && *p == '\n') --p;
   while ((p = Find<ControlStop>(in, p)) != in.end) {
@@ -66,7 +66,7 @@ class Attempt {
   Attempt(const char* data, uint32_t size, uint32_t bytes_max, uint32_t& scanned)
       : in_{data, data + std::min(size, bytes_max)}, full_(size >= bytes_max), scanned_(scanned) {}
 
-  const Input& in() const { return in_; }
+  Input in() const { return in_; }
   // False: nothing has come that could decide anything, and Incomplete() is the answer.
   bool worthwhile() const {
     return scanned_ == 0 || scanned_ > ToOffset(in_, in_.end) || full_ || MayBeDecided(in_, scanned_);

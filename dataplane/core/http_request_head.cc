@@ -43,7 +43,7 @@ bool IsIdempotent(Method method) {
 // One parse. Its parts return what is wrong, or kNone and go on.
 class RequestParser {
  public:
-  RequestParser(const Input& in, const RequestRules& rules, RequestHead& head)
+  RequestParser(const Input in, const RequestRules& rules, RequestHead& head)
       : in_(in), rules_(rules), head_(head) {}
 
   HeadError Parse() {

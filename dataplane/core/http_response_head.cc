@@ -18,7 +18,7 @@ using http::Input;
 constexpr int kStatusBytes = 12;  // "HTTP/1.1 200"
 
 // "HTTP/1.1 200" at `p`, whole or in part, and not as it should be.
-[[gnu::noinline]] HeadError RefuseStatus(const Input& in, const char* p, ResponseHead& head) {
+[[gnu::noinline]] HeadError RefuseStatus(const Input in, const char* p, ResponseHead& head) {
   const HeadError error = http::Match(in, p, "HTTP/0.0 000");
   if (error == HeadError::kIncomplete) return error;
   if (error == HeadError::kNone && !http::IsVersion(p)) return HeadError::kVersion;
@@ -38,7 +38,7 @@ HeadError ReadStatus(const Input& in, const char* p, ResponseHead& head) {
 
 // What stands behind the code, at `p`, up to the end of the line, which `line_end` is then set to: nothing, or a space and a
 // reason, which may be empty.
-[[gnu::noinline]] HeadError ReadReason(const Input& in, const char* p, ResponseHead& head, const char*& line_end) {
+[[gnu::noinline]] HeadError ReadReason(const Input in, const char* p, ResponseHead& head, const char*& line_end) {
   if (p == in.end) return HeadError::kIncomplete;
   const char* cr = *p == ' ' ? http::Find<http::ControlStop>(in, p) : p;
   if (cr == in.end) return HeadError::kIncomplete;
@@ -55,7 +55,7 @@ HeadError ReadStatus(const Input& in, const char* p, ResponseHead& head) {
   return HeadError::kNone;
 }
 
-HeadError Parse(const Input& in, ResponseHead& head) {
+[[gnu::always_inline]] inline HeadError Parse(const Input in, ResponseHead& head) {
   HeadError error = ReadStatus(in, in.begin, head);
   if (error != HeadError::kNone) return error;
   const char* const reason = in.begin + kStatusBytes;

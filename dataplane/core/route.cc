@@ -28,10 +28,7 @@ bool Covers(std::string_view prefix, std::string_view path) {
 
 }  // namespace
 
-ServiceHandle MatchRoute(const ListenerEntry& listener, std::string_view host, std::string_view path) {
-  if (listener.routes.empty()) return kNoHandle;
-  const RouteEntry& only = listener.routes.front();
-  if (only.host.empty() && only.path.empty()) return only.service;  // sorted: nothing more specific exists
+ServiceHandle MatchRouteOf(const ListenerEntry& listener, std::string_view host, std::string_view path) {
   const std::string_view name = WithoutPort(host);
   for (const RouteEntry& route : listener.routes) {
     if (!route.host.empty() && !EqualsLower(route.host, name)) continue;
