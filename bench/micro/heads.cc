@@ -1,25 +1,19 @@
-// Cost of parsing and of forwarding the heads that small requests have.
+// Cost of parsing and of rewriting the heads that small requests and their answers have.
 #include <benchmark/benchmark.h>
 
-#include <string>
+#include <cstdlib>
+#include <cstring>
 #include <string_view>
 
+#include "bench/micro/scenarios.h"
 #include "dataplane/core/forward.h"
 #include "dataplane/core/http_head.h"
 
 namespace ringway::dp {
 namespace {
 
-constexpr std::string_view kCurl = "GET /index.html HTTP/1.1\r\nHost: www.example.com\r\nUser-Agent: curl/8.0\r\nAccept: */*\r\n\r\n";
-constexpr std::string_view kBrowser =
-    "GET /shop/item?id=42 HTTP/1.1\r\nHost: www.example.com\r\nConnection: keep-alive\r\n"
-    "User-Agent: Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/140.0 Safari/537.36\r\n"
-    "Accept: text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8\r\nAccept-Encoding: gzip, deflate, br\r\n"
-    "Accept-Language: en-US,en;q=0.9,de;q=0.8\r\nCookie: session=0123456789abcdef0123456789abcdef\r\n\r\n";
-constexpr std::string_view kApache =
-    "HTTP/1.1 200 OK\r\nDate: Sun, 22 Nov 2026 12:00:00 GMT\r\nServer: Apache/2.4.62 (Debian)\r\n"
-    "Vary: Accept-Encoding\r\nContent-Length: 200\r\nKeep-Alive: timeout=5, max=100\r\nConnection: Keep-Alive\r\n"
-    "Content-Type: text/html; charset=UTF-8\r\n\r\n";
+using bench::kApacheHead, bench::kBrowserHead, bench::kCurlHead, bench::kShortResponseHead;
+
 constexpr RequestRules kRules{{16384, 8192}, false, true};
 
 void ParseRequest(benchmark::State& state, std::string_view text) {
@@ -30,30 +24,66 @@ void ParseRequest(benchmark::State& state, std::string_view text) {
   }
   state.SetBytesProcessed(static_cast<int64_t>(state.iterations() * text.size()));
 }
-BENCHMARK_CAPTURE(ParseRequest, curl, kCurl);
-BENCHMARK_CAPTURE(ParseRequest, browser, kBrowser);
+BENCHMARK_CAPTURE(ParseRequest, curl, kCurlHead);
+BENCHMARK_CAPTURE(ParseRequest, browser, kBrowserHead);
 
-void ParseResponse(benchmark::State& state) {
+void ParseResponse(benchmark::State& state, std::string_view text) {
   for (auto _ : state) {
     ResponseHead head;
     uint32_t scanned = 0;
-    benchmark::DoNotOptimize(ParseResponseHead(kApache.data(), static_cast<uint32_t>(kApache.size()), 16384, scanned, head));
+    benchmark::DoNotOptimize(ParseResponseHead(text.data(), static_cast<uint32_t>(text.size()), 16384, scanned, head));
   }
-  state.SetBytesProcessed(static_cast<int64_t>(state.iterations() * kApache.size()));
+  state.SetBytesProcessed(static_cast<int64_t>(state.iterations() * text.size()));
 }
-BENCHMARK(ParseResponse);
+BENCHMARK_CAPTURE(ParseResponse, short, kShortResponseHead);
+BENCHMARK_CAPTURE(ParseResponse, apache, kApacheHead);
 
-void Forward(benchmark::State& state) {
-  std::string text(kBrowser);
-  RequestHead head;
-  uint32_t scanned = 0;
-  ParseRequestHead(text.data(), static_cast<uint32_t>(text.size()), kRules, scanned, head);
+// Rewriting changes the head and its bytes, so each time both are copied first: CopyHead is what that alone costs.
+template <class Head, class Rewrite>
+void RewriteCopies(benchmark::State& state, std::string_view text, const Head& parsed, Rewrite&& rewrite) {
+  char bytes[1024];
   Slice slices[kSlicesMax];
   for (auto _ : state) {
-    benchmark::DoNotOptimize(ForwardRequest(text.data(), head, "X-Forwarded-For: 10.0.0.1\r\n", 0, slices));
+    std::memcpy(bytes, text.data(), text.size());
+    Head head = parsed;
+    benchmark::DoNotOptimize(bytes);
+    benchmark::DoNotOptimize(rewrite(bytes, head, slices));
+    benchmark::DoNotOptimize(slices);
   }
 }
-BENCHMARK(Forward);
+
+RequestHead Parsed(std::string_view text) {
+  RequestHead head;
+  uint32_t scanned = 0;
+  if (ParseRequestHead(text.data(), static_cast<uint32_t>(text.size()), kRules, scanned, head) != HeadError::kNone) std::abort();
+  return head;
+}
+
+void CopyHead(benchmark::State& state, std::string_view text) {
+  RewriteCopies(state, text, Parsed(text), [](char*, RequestHead&, Slice*) { return 0u; });
+}
+BENCHMARK_CAPTURE(CopyHead, curl, kCurlHead);
+BENCHMARK_CAPTURE(CopyHead, browser, kBrowserHead);
+
+// `inserted` is empty where the worker has written the lines behind the head already.
+void RewriteRequest(benchmark::State& state, std::string_view text, std::string_view inserted) {
+  RewriteCopies(state, text, Parsed(text), [&](char* bytes, RequestHead& head, Slice* slices) {
+    return ForwardRequest(bytes, head, inserted, 0, slices);
+  });
+}
+BENCHMARK_CAPTURE(RewriteRequest, curl, kCurlHead, "");
+BENCHMARK_CAPTURE(RewriteRequest, browser, kBrowserHead, "");
+BENCHMARK_CAPTURE(RewriteRequest, browser_inserted, kBrowserHead, "X-Forwarded-For: 10.0.0.1\r\n");
+
+void RewriteResponse(benchmark::State& state, std::string_view text) {
+  ResponseHead parsed;
+  uint32_t scanned = 0;
+  if (ParseResponseHead(text.data(), static_cast<uint32_t>(text.size()), 16384, scanned, parsed) != HeadError::kNone) std::abort();
+  RewriteCopies(state, text, parsed, [](char* bytes, ResponseHead& head, Slice* slices) {
+    return ForwardResponse(bytes, head, "", 0, slices);
+  });
+}
+BENCHMARK_CAPTURE(RewriteResponse, apache, kApacheHead);
 
 }  // namespace
 }  // namespace ringway::dp

@@ -3,8 +3,6 @@
 namespace ringway::bench {
 namespace {
 
-constexpr std::string_view kShortResponseHead = "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 200\r\n\r\n";
-
 std::string Body(uint32_t bytes) { return std::string(bytes, 'x'); }
 
 Scenario Get(std::string name, std::string_view head, std::string_view response_head) {

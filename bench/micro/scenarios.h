@@ -17,6 +17,8 @@ inline constexpr std::string_view kBrowserHead =
     "User-Agent: Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/140.0 Safari/537.36\r\n"
     "Accept: text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8\r\nAccept-Encoding: gzip, deflate, br\r\n"
     "Accept-Language: en-US,en;q=0.9,de;q=0.8\r\nCookie: session=0123456789abcdef0123456789abcdef\r\n\r\n";
+inline constexpr std::string_view kShortResponseHead =
+    "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 200\r\n\r\n";
 inline constexpr std::string_view kApacheHead =
     "HTTP/1.1 200 OK\r\nDate: Sun, 22 Nov 2026 12:00:00 GMT\r\nServer: Apache/2.4.62 (Debian)\r\n"
     "Vary: Accept-Encoding\r\nContent-Length: 200\r\nKeep-Alive: timeout=5, max=100\r\nConnection: Keep-Alive\r\n"
