@@ -84,6 +84,7 @@ class Bench : Peers {
     service->name = "web";
     service->balance = scenario.balance;
     service->upstream_idle_timeout_ms = 3600000;
+    service->upstreams_idle_max = scenario.connections;  // all are answered in the same turn: none is to be closed for that
     for (uint32_t i = 0; i < scenario.endpoints; ++i) {
       dp::IpAddress address;
       address.bytes = {10, static_cast<uint8_t>(i >> 16), static_cast<uint8_t>(i >> 8), static_cast<uint8_t>(i)};

@@ -65,6 +65,7 @@ class Balancer {
 
   // Null when the current map does not have it.
   const ServiceEntry* Service(ServiceHandle handle) const { return services_[handle].entry; }
+  bool ByLatency(ServiceHandle handle) const { return services_[handle].balance == Balance::kLeastLatency; }
   EndpointState& Endpoint(EndpointHandle handle) { return endpoints_[handle]; }
   const Health& HealthOf(EndpointHandle handle) const { return health_[handle]; }
 

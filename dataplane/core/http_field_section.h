@@ -87,8 +87,8 @@ class FieldSection {
         return OnTransferEncoding(line);
       case Field::kUpgrade:
         special_ = true;
-        ++upgrade_lines_;
-        upgrade_ = line.value();
+        upgrade_lines_ = static_cast<uint8_t>(std::min(upgrade_lines_ + 1, 2));
+        upgrade_ = ToText(line.value());
         return BadReason::kNone;
       default:
         if constexpr (kRequest) return OnRequestField(field, line);
@@ -125,7 +125,7 @@ class FieldSection {
       } else if (field != Field::kConnection && field != Field::kHopByHop) {
         if (nominated_count_ == kNominatedMax) return BadReason::kConnection;
         special_ = true;
-        nominated_[nominated_count_++] = Name{token.data(), token.size()};
+        nominated_[nominated_count_++] = ToText(token);
       }
     }
     return bad ? BadReason::kConnection : BadReason::kNone;
@@ -187,7 +187,7 @@ class FieldSection {
     } else {
       possible = possible && head_.status == 101;
     }
-    if (!possible || upgrade_.empty() || OffersHttp(upgrade_)) return;
+    if (!possible || upgrade_.size == 0 || OffersHttp(upgrade_)) return;
     head_.upgrade = true;
     head_.upgrade_value = ToSpan(in_, upgrade_);
   }
@@ -212,8 +212,8 @@ class FieldSection {
   }
 
   bool IsNominated(std::string_view name) const {
-    return std::any_of(nominated_, nominated_ + nominated_count_, [name](const Name& other) {
-      return EqualNoCase(name, {other.data, other.size});
+    return std::any_of(nominated_, nominated_ + nominated_count_, [name](const Text& other) {
+      return EqualNoCase(name, other);
     });
   }
 
@@ -251,6 +251,9 @@ class FieldSection {
     }
   }
 
+  struct Text;
+  static Text ToText(std::string_view text) { return {text.data(), text.size()}; }
+
   const Input in_;
   Head& head_;
   const bool keep_forwarded_;
@@ -264,14 +267,16 @@ class FieldSection {
   bool upgrade_option_ = false;
   bool cuts_overflow_ = false;
   bool special_ = false;  // any of: a line of Upgrade, a nominated field, no room for a cut
-  uint32_t upgrade_lines_ = 0;
-  std::string_view upgrade_;
-  int nominated_count_ = 0;
-  struct Name {
+  uint8_t upgrade_lines_ = 0;  // none, one, or more
+  uint8_t nominated_count_ = 0;
+  // A string_view would be initialized, and few heads need these.
+  struct Text {
     const char* data;
     size_t size;
+    operator std::string_view() const { return {data, size}; }
   };
-  Name nominated_[kNominatedMax];  // the first nominated_count_; not initialized, to save the time
+  Text upgrade_;                   // of the last of upgrade_lines_
+  Text nominated_[kNominatedMax];  // the first nominated_count_
 };
 
 }  // namespace ringway::dp::http

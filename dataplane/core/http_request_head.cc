@@ -53,17 +53,14 @@ class RequestParser {
     if (error == HeadError::kNone) error = ReadTarget(p);
     if (error == HeadError::kNone) error = ReadVersion(p);
     if (error != HeadError::kNone) return error;
-    http::Target target;
-    const std::string_view text(in_.begin + head_.target.offset, head_.target.size);
-    if (!http::ReadTarget(in_, text, head_.path.size, head_.method, target)) return Bad(BadReason::kTarget);
+    const bool origin_form = in_.begin[head_.target.offset] == '/' && head_.method != Method::kConnect;  // nearly always
+    http::Target other;
+    if (!origin_form && !ReadOtherForm(other)) return Bad(BadReason::kTarget);
     http::FieldSection<RequestHead> fields(in_, head_, rules_.keep_forwarded, rules_.keep_upgrade);
     http::ControlScan scan(in_, p);
     error = fields.Read(scan, p);
     if (error != HeadError::kNone) return error;
-    head_.path = http::ToSpan(in_, target.path);
-    head_.absolute_form = target.absolute_form;
-    if (fields.has_host() && !target.absolute_form) return HeadError::kNone;  // nearly always
-    return JudgeHost(fields.has_host(), target);
+    return fields.has_host() && origin_form ? HeadError::kNone : JudgeHost(fields.has_host(), other);
   }
 
  private:
@@ -104,7 +101,7 @@ class RequestParser {
     return HeadError::kNone;
   }
 
-  // Sets `path` to where it would be in origin-form.
+  // Sets `path` to where it is in origin-form.
   HeadError ReadTarget(const char*& p) {
     const char* const path_end = http::Find<http::PathStop>(in_, p);
     const char* end = path_end;
@@ -119,6 +116,15 @@ class RequestParser {
     head_.path = http::ToSpan(in_, http::Between(p, path_end));
     p = end + 1;
     return HeadError::kNone;
+  }
+
+  // Another form than origin-form. False: not one that the method may have.
+  [[gnu::noinline]] bool ReadOtherForm(http::Target& target) {
+    const std::string_view text(in_.begin + head_.target.offset, head_.target.size);
+    if (!http::ReadTarget(in_, text, head_.path.size, head_.method, target)) return false;
+    head_.path = http::ToSpan(in_, target.path);
+    head_.absolute_form = target.absolute_form;
+    return true;
   }
 
   HeadError ReadVersion(const char*& p) {
@@ -142,6 +148,7 @@ class RequestParser {
       return HeadError::kNone;
     }
     const std::string_view host(in_.begin + head_.host.offset, head_.host.size);
+    if (!target.absolute_form) return HeadError::kNone;
     return http::EqualNoCase(host, target.authority) ? HeadError::kNone : Bad(BadReason::kHost);
   }
 

@@ -118,18 +118,18 @@ enum class Framing : uint8_t { kNone, kLength, kChunked, kStripChunked, kUntilCl
 // One direction of an exchange: received into a buffer or a pipe, checked, sent from there, next. One at a time, so a slow
 // reader stops the writer.
 struct Flow {
+  uint64_t remaining = 0;     // kLength
+  uint32_t piped = 0;         // bytes in `pipe`
+  uint16_t pipe = kNoPipe;    // held until all bytes in it are sent, behind the slices
+  uint8_t slice_at = 0;
+  uint8_t slice_count = 0;
   Framing framing = Framing::kNone;
   bool received_all = false;  // the source's message, or stream, has ended
   bool ended = false;         // streams: pass the FIN on when all is sent
   bool bulk = false;          // receives fill their buffers
   bool eager = false;         // bulk: the last move got all it asked for, more is there already
-  uint8_t slice_at = 0;
-  uint8_t slice_count = 0;
-  uint64_t remaining = 0;     // kLength
-  ChunkScanner chunks;
   BufferRef buffer;           // held until all slices are sent
-  uint16_t pipe = kNoPipe;    // held until all bytes in it are sent, behind the slices
-  uint32_t piped = 0;         // bytes in it
+  ChunkScanner chunks;
   std::array<Slice, kSlicesMax> slices;
   bool unsent() const { return slice_at < slice_count || piped > 0; }
 };
@@ -153,11 +153,36 @@ inline constexpr uint8_t kRefusedMax = 16;
 // Config allows 16 retries; those that were refused at once do not count, and one more follows a pooled upstream that died.
 inline constexpr uint32_t kTriedMax = 16 + kRefusedMax + 2;
 
+// Large members first, none with a gap before it: a fresh one is then a few wide stores.
 struct Exchange {
   Exchange() {}  // leaves `head` and what has no initializer as it is
 
   uint32_t generation = 0;  // Slab's
   uint32_t next_free = 0;   // Slab's
+  uint64_t start_us = 0;    // head complete
+  uint64_t attempt_us = 0;  // current endpoint chosen
+  uint64_t bytes_received = 0;    // from the client, when `logged`
+  uint64_t bytes_sent = 0;        // to the client
+  uint32_t head_bytes_sent = 0;   // when `logged`: of what was sent to the client, all but the body
+  uint32_t request_begin = 0;     // see request_buffer
+  uint32_t body_first = 0;
+  // The response head while it is incomplete: [response_begin, response_end) of response.buffer.
+  uint32_t response_begin = 0;
+  uint32_t response_end = 0;
+  uint32_t response_scanned = 0;
+  uint32_t session = kNoSlot;
+  uint32_t upstream = kNoSlot;
+  ServiceHandle service = kNoHandle;
+  EndpointHandle endpoint = kNoHandle;  // while an upstream is bound
+  EndpointHandle served_by = kNoHandle;  // the last one that was bound
+  uint32_t wait_previous = kNoSlot;  // kQueued: neighbours on its list
+  uint32_t wait_next = kNoSlot;
+  uint32_t connect_us = kNever;   // from the choice to the connection
+  uint32_t response_us = kNever;  // from there to the first byte of the response
+  uint16_t interim = 0;         // status of the 1xx whose slices are under way
+  uint16_t reply_status = 0;
+  uint16_t status = 0;  // of the final response, or of the 101
+  uint16_t text_size = 0;
   ExchangeState state = ExchangeState::kUnbinding;
   Next next = Next::kNothing;
   bool close_after = false;     // the session ends with this exchange
@@ -169,42 +194,19 @@ struct Exchange {
   bool sent_any = false;        // bytes of the request have gone to the current upstream
   bool replayable = true;       // request.buffer still holds all that was sent
   bool response_seen = false;   // a byte of the response has come
+  bool response_due = false;    // the deadline is the response's: the request was handed over whole
   bool request_dead = false;    // the upstream takes no more of the request
-  uint16_t interim = 0;         // status of the 1xx whose slices are under way
   bool upstream_keep = false;   // the upstream may be pooled after the response
   WaitFor waits_for = WaitFor::kRoom;  // kQueued
   uint8_t tried_count = 0;
   uint8_t attempts = 0;
+  uint8_t refused = 0;  // attempts whose connect was refused at once: beyond retries_max, up to kRefusedMax
   bool logged = false;   // leaves a record when it ends
   End end = End::kDone;  // how, for the record
-  uint8_t refused = 0;  // attempts whose connect was refused at once: beyond retries_max, up to kRefusedMax
-  uint16_t reply_status = 0;
-  uint16_t status = 0;  // of the final response, or of the 101
-  uint16_t text_size = 0;
-  uint32_t session = kNoSlot;
-  uint32_t upstream = kNoSlot;
-  ServiceHandle service = kNoHandle;
-  EndpointHandle endpoint = kNoHandle;  // while an upstream is bound
-  EndpointHandle served_by = kNoHandle;  // the last one that was bound
-  uint32_t wait_previous = kNoSlot;  // kQueued: neighbours on its list
-  uint32_t wait_next = kNoSlot;
-  uint64_t start_us = 0;    // head complete
-  uint64_t attempt_us = 0;  // current endpoint chosen
-  uint32_t connect_us = kNever;   // from there to the connection
-  uint32_t response_us = kNever;  // from there to the first byte of the response
-  uint32_t head_bytes_sent = 0;   // when `logged`: of what was sent to the client, all but the body
-  uint64_t bytes_received = 0;    // from the client, when `logged`
-  uint64_t bytes_sent = 0;        // to the client
+  bool request_shared = false;  // see request_buffer
   // The request as it stands in request_buffer: [request_begin, + head.size + body_first). Where pipelined bytes follow in the
   // same buffer the session owns it (Session::in) and request_shared is set.
   BufferRef request_buffer;
-  bool request_shared = false;
-  uint32_t request_begin = 0;
-  uint32_t body_first = 0;
-  // The response head while it is incomplete: [response_begin, response_end) of response.buffer.
-  uint32_t response_begin = 0;
-  uint32_t response_end = 0;
-  uint32_t response_scanned = 0;
   std::array<EndpointHandle, kTriedMax> tried;
   union {
     RequestHead head;

@@ -174,7 +174,7 @@ class Worker {
   bool PayRetry(Exchange& e);
   bool BindPooled(Exchange& e, const EndpointEntry& endpoint);
   bool BindNew(Exchange& e, const EndpointEntry& endpoint, const ServiceEntry& service);
-  void Bind(Exchange& e, Upstream& u, EndpointHandle endpoint);
+  EndpointCounters& Bind(Exchange& e, Upstream& u, EndpointHandle endpoint);
   void Unbind(Exchange& e);
   void OnConnected(uint32_t slot, const Completion& c);
   void SendRequest(Exchange& e);

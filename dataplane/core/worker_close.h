@@ -237,7 +237,7 @@ void Worker<IoType>::TryFreeUpstream(Upstream& u) {
 }
 
 template <Io IoType>
-void Worker<IoType>::FreeExchange(Exchange& e) {
+[[gnu::always_inline]] inline void Worker<IoType>::FreeExchange(Exchange& e) {
   if (e.logged) [[unlikely]] LogExchange(e);
   if (e.service != kNoHandle) ServiceOf(e).exchanges_in_flight.Sub();
   ReleaseRequest(e);

@@ -43,9 +43,6 @@ void Worker<IoType>::OnClientBytes(Session& s, BufferRef got, uint32_t size) {
       s.in_begin = 0;
       s.in_end = size;
       s.scanned = 0;
-      if (const ListenerEntry* listener = Listener(s); listener != nullptr && !s.fresh) {
-        SetDeadline(s, listener->head_timeout_ms);
-      }
       return ParseRequest(s);
     case SessionState::kHead: {  // the rest of a head goes behind its first part
       const uint32_t taken = std::min(size, io_.BufferSize(s.in.group) - s.in_end);
@@ -110,15 +107,12 @@ void Worker<IoType>::OnClientGone(Session& s) {
 
 // The session is between requests; pipelined bytes may be there already.
 template <Io IoType>
-void Worker<IoType>::NextRequest(Session& s) {
+[[gnu::always_inline]] inline void Worker<IoType>::NextRequest(Session& s) {
   const ListenerEntry* listener = Listener(s);
   if (listener == nullptr || stopping_) return EndSession(s);
   s.state = SessionState::kIdle;
   s.fresh = false;
-  if (s.in.held()) {
-    SetDeadline(s, listener->head_timeout_ms);
-    return ParseRequest(s);
-  }
+  if (s.in.held()) return ParseRequest(s);
   SetDeadline(s, listener->client_idle_timeout_ms);
   if (!s.expecting()) ArmClientRecv(s);
 }
@@ -164,6 +158,8 @@ void Worker<IoType>::ParseRequest(Session& s) {
     s.in_begin = 0;
   }
   if (s.in_end == io_.BufferSize(s.in.group)) return RefuseRequest(s, 431, Refusal::kHeadTooLarge);
+  // The head's time begins with its first byte; that of a session's first head began with the session.
+  if (s.state == SessionState::kIdle && !s.fresh) SetDeadline(s, listener->head_timeout_ms);
   s.state = SessionState::kHead;
   if (!s.receiving && !s.input_ended) return ArmClientRecv(s);
   if (s.input_ended) CloseSession(s);
@@ -245,8 +241,9 @@ void Worker<IoType>::BeginExchange(Session& s, Exchange& e, const ListenerEntry&
     e.reply_status = 404;
     return SendReply(e);
   }
-  ServiceOf(e).requests_total.Add();
-  ServiceOf(e).exchanges_in_flight.Add();
+  ServiceCounters& counters = ServiceOf(e);
+  counters.requests_total.Add();
+  counters.exchanges_in_flight.Add();
   WriteForwarded(e, available == 0);
   ChooseEndpoint(e);
 }

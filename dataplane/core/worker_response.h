@@ -57,7 +57,7 @@ void Worker<IoType>::OnUpstreamBytes(Exchange& e, BufferRef got, uint32_t size) 
     e.response_us = Span32(us);
     endpoint.response_time_us_total.Add(us);
     endpoint.response_time_us_ewma.Set(endpoint.response_time_us_ewma.Get() * 7 / 8 + us / 8);
-    if (Settings(e).balance == Balance::kLeastLatency) balancer_.NoteLatency(e.endpoint, us, io_.NowUs());
+    if (balancer_.ByLatency(e.service)) balancer_.NoteLatency(e.endpoint, us, io_.NowUs());
     if (!upstreams_[e.upstream].sending) ReleaseRequest(e);
   }
   if (BufferRef& buffer = e.response.buffer; !buffer.held()) {
@@ -287,6 +287,7 @@ void Worker<IoType>::OnResponseSent(Exchange& e) {
   }
   ReturnBuffer(flow.buffer);
   if (e.state == ExchangeState::kReplying || flow.received_all) {
+    if (e.upstream == kNoSlot && !SessionOf(e).sending) [[likely]] return Finish(e);
     e.next = Next::kFinish;
     return Settle(e);
   }
@@ -331,7 +332,7 @@ void Worker<IoType>::SendReply(Exchange& e) {
 }
 
 template <Io IoType>
-void Worker<IoType>::CountResponse(Exchange& e, uint16_t status) {
+[[gnu::always_inline]] inline void Worker<IoType>::CountResponse(Exchange& e, uint16_t status) {
   const size_t kind = status / 100;
   if (status >= 200 || status == 101) e.status = status;
   CountersOf(SessionOf(e)).responses_total[kind].Add();
@@ -342,7 +343,7 @@ void Worker<IoType>::CountResponse(Exchange& e, uint16_t status) {
 }
 
 template <Io IoType>
-void Worker<IoType>::Finish(Exchange& e) {
+[[gnu::always_inline]] inline void Worker<IoType>::Finish(Exchange& e) {
   Session& s = SessionOf(e);
   const bool close = e.close_after || s.input_ended;
   FreeExchange(e);

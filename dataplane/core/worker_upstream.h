@@ -11,7 +11,7 @@ namespace ringway::dp {
 
 // Those who wait for room are not overtaken by one who has just come.
 template <Io IoType>
-void Worker<IoType>::ChooseEndpoint(Exchange& e) {
+[[gnu::always_inline]] inline void Worker<IoType>::ChooseEndpoint(Exchange& e) {
   if (waiting_room_ != 0 && e.attempts == 0 && waits_[e.service].room.count != 0) {
     // A retry may wait although there is room where it has failed: then this one goes there, at the end of this turn.
     if (exchanges_[waits_[e.service].room.head].attempts != 0) Wake(e.service);
@@ -37,7 +37,7 @@ Choice Worker<IoType>::ChooseAgain(const Exchange& e, bool full) {
 }
 
 template <Io IoType>
-void Worker<IoType>::BindChosen(Exchange& e, const EndpointEntry& endpoint) {
+[[gnu::always_inline]] inline void Worker<IoType>::BindChosen(Exchange& e, const EndpointEntry& endpoint) {
   if (e.attempts > 0) {
     if (e.retry_due && !PayRetry(e)) return SendReply(e);
     CountRetry(e, endpoint.handle);
@@ -71,16 +71,15 @@ bool Worker<IoType>::PayRetry(Exchange& e) {
 }
 
 template <Io IoType>
-bool Worker<IoType>::BindPooled(Exchange& e, const EndpointEntry& endpoint) {
+[[gnu::always_inline]] inline bool Worker<IoType>::BindPooled(Exchange& e, const EndpointEntry& endpoint) {
   const uint32_t slot = balancer_.Endpoint(endpoint.handle).idle_head;
   if (slot == kNoSlot || e.fresh_only || SessionOf(e).tcp) return false;
   Upstream& u = upstreams_[slot];
   UnlinkIdle(u);
-  Bind(e, u, endpoint.handle);
+  Bind(e, u, endpoint.handle).reuses_total.Add();
   u.state = UpstreamState::kBound;
   e.reused = true;
   e.connect_us = 0;
-  counters_.endpoints[endpoint.handle].reuses_total.Add();
   return true;
 }
 
@@ -107,31 +106,34 @@ bool Worker<IoType>::BindNew(Exchange& e, const EndpointEntry& endpoint, const S
   u.endpoint = endpoint.handle;
   u.service = e.service;
   wheel_.Init(TimerOf(u));
-  Bind(e, u, endpoint.handle);
+  EndpointCounters& counters = Bind(e, u, endpoint.handle);
   e.reused = false;
   e.connect_us = kNever;
   e.state = ExchangeState::kConnecting;
-  counters_.endpoints[endpoint.handle].upstreams_open.Add();
-  counters_.endpoints[endpoint.handle].connects_total.Add();
+  counters.upstreams_open.Add();
+  counters.connects_total.Add();
   SetDeadline(SessionOf(e), service.connect_timeout_ms);
   u.connecting = true;
   io_.Connect(fd, endpoint.address, {Op::kConnect, slot, u.generation});
   return true;
 }
 
+// The endpoint's counters: there is more to count.
 template <Io IoType>
-void Worker<IoType>::Bind(Exchange& e, Upstream& u, EndpointHandle endpoint) {
+[[gnu::always_inline]] inline EndpointCounters& Worker<IoType>::Bind(Exchange& e, Upstream& u, EndpointHandle endpoint) {
   u.exchange = SlotOf(e);
   e.upstream = SlotOf(u);
   e.endpoint = endpoint;
   e.served_by = endpoint;
   balancer_.Acquire(endpoint);
-  EndpointOf(e).exchanges_in_flight.Add();
-  EndpointOf(e).exchanges_total.Add();
+  EndpointCounters& counters = counters_.endpoints[endpoint];
+  counters.exchanges_in_flight.Add();
+  counters.exchanges_total.Add();
+  return counters;
 }
 
 template <Io IoType>
-void Worker<IoType>::Unbind(Exchange& e) {
+[[gnu::always_inline]] inline void Worker<IoType>::Unbind(Exchange& e) {
   balancer_.Release(e.endpoint);
   if (waiting_room_ != 0) NoteRoom(e.endpoint);
   EndpointOf(e).exchanges_in_flight.Sub();
@@ -173,6 +175,7 @@ void Worker<IoType>::SendRequest(Exchange& e) {
       ForwardRequest(data, e.head, {e.text.data(), e.text_size}, e.body_first, flow.slices.data()));
   const ServiceEntry& service = Settings(e);
   SetDeadline(SessionOf(e), flow.received_all ? service.response_timeout_ms : service.idle_timeout_ms);
+  e.response_due = flow.received_all;
   SubmitUpstreamSend(e);
 }
 
@@ -237,6 +240,7 @@ void Worker<IoType>::OnUpstreamSent(uint32_t slot, const Completion& c) {
   Advance(e.request, static_cast<size_t>(c.result));
   if (e.request.unsent()) {
     SetDeadline(SessionOf(e), e.state == ExchangeState::kTunnel ? Settings(e).tunnel_timeout_ms : Settings(e).idle_timeout_ms);
+    e.response_due = false;
     return SubmitUpstreamSend(e);
   }
   if (e.state == ExchangeState::kTunnel) return OnStreamSent(e, false);
@@ -275,7 +279,7 @@ void Worker<IoType>::OnRequestSent(Exchange& e) {
   // An idempotent request is kept until its response begins, to be sent elsewhere if this endpoint dies, while buffers last.
   const bool keep = e.head.method_idempotent && !e.response_seen && io_.BuffersFree(Group::kSmall) >= kBuffersReserve;
   if (!keep) ReleaseRequest(e);
-  if (e.state == ExchangeState::kWaiting) SetDeadline(s, Settings(e).response_timeout_ms);
+  if (e.state == ExchangeState::kWaiting && !e.response_due) SetDeadline(s, Settings(e).response_timeout_ms);
   if (!s.in.held() && !s.expecting() && !s.input_ended) ArmClientRecv(s);
 }
 
@@ -420,7 +424,7 @@ void Worker<IoType>::SamplePath(Upstream& u) {
 }
 
 template <Io IoType>
-void Worker<IoType>::UnlinkIdle(Upstream& u) {
+[[gnu::always_inline]] inline void Worker<IoType>::UnlinkIdle(Upstream& u) {
   EndpointState& endpoint = balancer_.Endpoint(u.endpoint);
   if (u.idle_previous != kNoSlot) upstreams_[u.idle_previous].idle_next = u.idle_next;
   else endpoint.idle_head = u.idle_next;
