@@ -34,22 +34,59 @@ static __always_inline void l4_flow_drop(const struct l4_flow_key *key, struct l
 	bpf_map_delete_elem(&l4_half_open, &work->other);
 }
 
+// What of an entry both sides write, in one word.
+union l4_life {
+	struct {
+		__u16 service;
+		__u8 state;
+		__u8 flags;
+	} of;
+	__u32 word;
+};
+
+// A FIN's new state into an entry that the other side's CPU may be changing: both FINs make it closed, whoever comes first, and
+// what is over stays so. Two CPUs cannot get in each other's way more than twice.
+static __always_inline void l4_flow_join_state(struct l4_flow *entry, __u8 state)
+{
+	__u32 *word = (__u32 *)&entry->service;
+	union l4_life old, changed;
+
+	for (int i = 0; i < 3; i++) {
+		old.word = *(volatile __u32 *)word;
+		if (l4_state_over(old.of.state) || old.of.state == state)
+			return;
+		changed = old;
+		changed.of.state = l4_state_closing(old.of.state) ? L4_CLOSED : state;
+		if (__sync_val_compare_and_swap(word, old.word, changed.word) == old.word)
+			return;
+	}
+}
+
 // Writes a changed state to the flow's entry and to its other side's.
 static __always_inline void l4_flow_write_state(struct l4_flow *entry, struct l4_work *work, __u8 protocol)
 {
+	bool closing = l4_state_closing(work->flow.state) || work->flow.state == L4_CLOSED;
 	struct l4_flow *other;
 	bool half_open;
 
-	entry->state = work->flow.state;
-	entry->flags = work->flow.flags;
+	if (closing) {
+		l4_flow_join_state(entry, work->flow.state);
+	} else {
+		entry->state = work->flow.state;
+		entry->flags = work->flow.flags;
+	}
 	if (work->flow.flags & L4_FLOW_SINGLE)
 		return;
 	l4_key_of_other(&work->other, &work->flow, protocol);
 	other = l4_flow_find(&work->other, &half_open);
 	if (!other)
 		return;
-	other->state = work->flow.state;
-	other->flags = (other->flags & L4_FLOW_CLIENT) | (work->flow.flags & ~L4_FLOW_CLIENT);
+	if (closing) {
+		l4_flow_join_state(other, work->flow.state);
+	} else {
+		other->state = work->flow.state;
+		other->flags = (other->flags & L4_FLOW_CLIENT) | (work->flow.flags & ~L4_FLOW_CLIENT);
+	}
 }
 
 // The other side's entry of the packet `key`, whose flow is work->flow.

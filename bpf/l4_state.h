@@ -68,6 +68,12 @@ static __always_inline bool l4_state_stalled(const struct l4_flow *flow, __u32 t
 	return flow->state <= L4_SYN_ACK && tick - flow->tick >= 2;
 }
 
+// One side's FIN was seen.
+static __always_inline bool l4_state_closing(__u8 state)
+{
+	return state == L4_FIN_CLIENT || state == L4_FIN_ENDPOINT;
+}
+
 static __always_inline bool l4_state_over(__u8 state)
 {
 	return state == L4_CLOSED || state == L4_RESET;

@@ -1,5 +1,11 @@
 // Flows: how they begin, are confirmed, end, and what a change of endpoints, tables and generations does to them.
+#include <arpa/inet.h>
+#include <sched.h>
+
+#include <atomic>
+#include <functional>
 #include <set>
+#include <thread>
 
 #include "tests/bpf/l4_world.h"
 
@@ -53,6 +59,43 @@ TEST_P(L4Flow, StatesOfAConnectionThatTheEndpointEnds) {
   EXPECT_EQ(State(rig), L4_FIN_ENDPOINT);
   Client(rig, kFin | kAck);
   EXPECT_EQ(State(rig), L4_CLOSED);
+}
+
+// Both sides close at once, each by a CPU of its own: the flow is over, and no drain waits for it.
+TEST_P(L4Flow, TwoCpusThatCloseAFlowCloseIt) {
+  constexpr uint16_t kFlows = 400, kFirst = 40000;
+  L4Rig rig;
+  Serve(rig, L4_NAT);
+  std::vector<Frame> from_client, from_endpoint;
+  for (uint16_t i = 0; i < kFlows; ++i) {
+    const Packet out = Connect(rig, static_cast<uint16_t>(kFirst + i));
+    from_client.push_back(Build(FromClient(kFin | kAck, static_cast<uint16_t>(kFirst + i))));
+    from_endpoint.push_back(Build(Answer(out, static_cast<uint8_t>((i % 4 == 3 ? kRst : kFin) | kAck))));
+  }
+  const int ifindex = rig.IndexOf("eth0");
+  std::atomic<int> turn = 0;
+  auto close = [&](int cpu, std::vector<Frame>& frames) {
+    cpu_set_t set;
+    CPU_ZERO(&set);
+    CPU_SET(cpu % static_cast<int>(std::thread::hardware_concurrency()), &set);
+    sched_setaffinity(0, sizeof(set), &set);
+    for (int i = 0; i < kFlows; ++i) {
+      turn.fetch_add(1);
+      for (int spin = 0; turn.load() < 2 * (i + 1) && spin < 10000000; ++spin) {
+      }
+      if (xdp()) rig.RunXdp(frames[static_cast<size_t>(i)], ifindex);
+      if (!xdp()) rig.RunTc(frames[static_cast<size_t>(i)], ifindex);
+    }
+  };
+  std::thread first(close, 0, std::ref(from_client)), second(close, 1, std::ref(from_endpoint));
+  first.join();
+  second.join();
+  const L4Rig::Flows flows = rig.Confirmed();
+  EXPECT_EQ(flows.size(), 2u * kFlows);
+  for (const auto& [key, flow] : flows) {
+    const uint16_t port = flow.flags & L4_FLOW_CLIENT ? ntohs(key.source_port) : ntohs(flow.dest_port);
+    EXPECT_EQ(flow.state, port % 4 == 3 ? L4_RESET : L4_CLOSED) << port << (flow.flags & L4_FLOW_CLIENT ? " client's" : " endpoint's");
+  }
 }
 
 TEST_P(L4Flow, ResetByEither) {
