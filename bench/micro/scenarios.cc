@@ -71,7 +71,8 @@ std::vector<Scenario> AllScenarios() {
   }
   const std::pair<const char*, dp::Balance> policies[] = {{"round_robin", dp::Balance::kRoundRobin},
                                                           {"least_requests", dp::Balance::kLeastRequests},
-                                                          {"random_of_two", dp::Balance::kRandomOfTwo}};
+                                                          {"random_of_two", dp::Balance::kRandomOfTwo},
+                                                          {"least_latency", dp::Balance::kLeastLatency}};
   for (const auto& [name, balance] : policies) {
     for (const uint32_t endpoints : {1u, 10u, 1000u, 10000u}) {
       Scenario s = Get(std::string(name) + "_" + std::to_string(endpoints), kCurlHead, kShortResponseHead);

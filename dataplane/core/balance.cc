@@ -98,27 +98,13 @@ void Balancer::BuildQueues(ServiceState& state, uint64_t now_us) {
   }
 }
 
-// Inlined where a choice begins: the common policy takes one step.
-[[gnu::always_inline]] inline const EndpointEntry* Balancer::PickRoundRobin(ServiceState& state, Search& search) {
-  const uint32_t steps = state.steps;
-  for (uint32_t i = 0; i < steps; ++i) {
-    if (++state.cursor == steps) state.cursor = 0;
-    const EndpointEntry& endpoint = At(state, state.cursor);
-    if (!Excluded(endpoint.handle, search)) return &endpoint;
-  }
-  return nullptr;
-}
-
-Choice Balancer::Choose(ServiceHandle service, const EndpointHandle* tried, uint32_t tried_count, uint64_t now_us) {
-  ServiceState& state = services_[service];
+Choice Balancer::ChooseBySearch(ServiceState& state, const EndpointHandle* tried, uint32_t tried_count, uint64_t now_us) {
   if (state.steps == 0) return {};
   Search search{tried, tried_count, state.in_flight_max, now_us};
-  if (now_us < state.ramp_until_us) [[unlikely]] {
+  if (now_us < state.ramp_until_us) {
     if (const EndpointEntry* newcomer = PickRamping(state, search); newcomer != nullptr) return {newcomer};
   }
-  const bool in_turn = state.balance == Balance::kRoundRobin;
-  const EndpointEntry* choice = in_turn ? PickRoundRobin(state, search) : Pick(state, search);
-  if (choice != nullptr) [[likely]] return {choice};
+  if (const EndpointEntry* choice = Pick(state, search); choice != nullptr) return {choice};
   return ChooseHard(state, search);
 }
 
@@ -165,6 +151,15 @@ const EndpointEntry* Balancer::PickRamping(ServiceState& state, Search search) {
 bool Balancer::Reaches(EndpointHandle handle, const Search& search) const {
   if (search.reach == Reach::kPlain) return false;
   return search.reach == Reach::kBarred || health_[handle].barred_until_us <= search.now_us;
+}
+
+const EndpointEntry* Balancer::PickRoundRobin(ServiceState& state, Search& search) {
+  const uint32_t steps = state.steps;
+  for (uint32_t i = 0; i < steps; ++i) {
+    const EndpointEntry& endpoint = Step(state);
+    if (!Excluded(endpoint.handle, search)) return &endpoint;
+  }
+  return nullptr;
 }
 
 template <class Load>

@@ -71,7 +71,16 @@ class Balancer {
 
   // Never one of the `tried`, never one that has no room. One that cools or is ejected only when no other untried one is
   // ready: for those that are merely full it is better to wait.
-  Choice Choose(ServiceHandle service, const EndpointHandle* tried, uint32_t tried_count, uint64_t now_us);
+  Choice Choose(ServiceHandle service, const EndpointHandle* tried, uint32_t tried_count, uint64_t now_us) {
+    ServiceState& state = services_[service];
+    // Most choices: the next one in turn is plain and has room.
+    if (state.balance == Balance::kRoundRobin && tried_count == 0 && state.steps != 0 && now_us >= state.ramp_until_us) {
+      const EndpointEntry& next = Step(state);
+      const EndpointState& endpoint = endpoints_[next.handle];
+      if (endpoint.out_until_us <= now_us && endpoint.in_flight < state.in_flight_max) [[likely]] return {&next};
+    }
+    return ChooseBySearch(state, tried, tried_count, now_us);
+  }
 
   void Acquire(EndpointHandle handle) {
     EndpointState& endpoint = endpoints_[handle];
@@ -148,7 +157,12 @@ class Balancer {
   static const EndpointEntry& At(const ServiceState& state, uint32_t step) {
     return state.ready[state.schedule == nullptr ? step : state.schedule[step]];
   }
+  static const EndpointEntry& Step(ServiceState& state) {
+    if (++state.cursor == state.steps) state.cursor = 0;
+    return At(state, state.cursor);
+  }
   Choice ChooseHard(ServiceState& state, Search& search);
+  Choice ChooseBySearch(ServiceState& state, const EndpointHandle* tried, uint32_t tried_count, uint64_t now_us);
   const EndpointEntry* Pick(ServiceState& state, Search& search);
   const EndpointEntry* PickRamping(ServiceState& state, Search search);
   const EndpointEntry* PickRoundRobin(ServiceState& state, Search& search);

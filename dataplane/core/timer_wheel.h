@@ -22,9 +22,7 @@ class TimerWheel {
   void Set(uint32_t timer, uint64_t deadline_us) {
     Node& node = nodes_[timer];
     node.deadline = deadline_us / kTickUs + 1;
-    if (node.deadline >= node.place) [[likely]] return;
-    if (node.place != kNowhere) Unlink(timer);
-    Link(timer);
+    if (node.deadline < node.place) [[unlikely]] Move(timer);
   }
 
   void Clear(uint32_t timer) {
@@ -76,6 +74,11 @@ class TimerWheel {
     uint32_t previous = kNone;
     uint32_t list = 0;  // head it hangs on
   };
+
+  [[gnu::noinline]] void Move(uint32_t timer) {
+    if (nodes_[timer].place != kNowhere) Unlink(timer);
+    Link(timer);
+  }
 
   void Link(uint32_t timer) {
     Node& node = nodes_[timer];

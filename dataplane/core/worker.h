@@ -118,11 +118,13 @@ class Worker {
   // worker_receive.h
   void ArmClientRecv(Session& s);
   void ArmUpstreamRecv(Upstream& u);
-  void Arm(Socket& socket, uint32_t key, const Flow* bulk, Tag tag);
+  template <class Connection>
+  void Arm(Connection& socket, const Flow* bulk);
   void Receive(Socket& socket, Tag tag);
   void Disarm(Socket& socket, Tag tag);
   void OnClientReceived(uint32_t slot, const Completion& c);
   void OnUpstreamReceived(uint32_t slot, const Completion& c);
+  bool IsPlain(const Socket& socket, const Completion& c) const;
   bool Admit(Socket& socket, const Completion& c);
   void Keep(Inbox& inbox, uint16_t buffer, uint32_t size);
   void KeepRest(Socket& socket, BufferRef got, uint32_t begin, uint32_t end);
@@ -140,8 +142,8 @@ class Worker {
   void RefuseRequest(Session& s, uint16_t status, Refusal refusal);
   Exchange* OpenExchange(Session& s);
   Exchange& AttachExchange(Session& s, uint32_t slot);
-  void BeginExchange(Session& s, Exchange& e, const ListenerEntry& listener);
-  bool FrameRequest(Exchange& e, uint32_t available);
+  void BeginExchange(Session& s, Exchange& e, const ListenerEntry& listener, char* data);
+  bool FrameRequest(Exchange& e, const char* body, uint32_t available);
   void OnRequestBody(Exchange& e, BufferRef got, uint32_t size);
 
   // worker_wait.h
@@ -178,7 +180,7 @@ class Worker {
   void Unbind(Exchange& e);
   void OnConnected(uint32_t slot, const Completion& c);
   void SendRequest(Exchange& e);
-  void WriteForwarded(Exchange& e, bool alone);
+  void WriteForwarded(Exchange& e, char* data, bool alone);
   void SubmitUpstreamSend(Exchange& e);
   void OnUpstreamSent(uint32_t slot, const Completion& c);
   void OnUpstreamSendFailed(Exchange& e, Verdict verdict);
@@ -204,8 +206,8 @@ class Worker {
   void OnUpstreamEnded(Exchange& e, bool reset);
   void ParseResponse(Exchange& e);
   void OnInterim(Exchange& e, ResponseHead& head);
-  void StartResponse(Exchange& e, ResponseHead& head);
-  bool FrameResponse(Exchange& e, const ResponseHead& head, uint32_t available, uint32_t& body);
+  void StartResponse(Exchange& e, ResponseHead& head, char* data);
+  bool FrameResponse(Exchange& e, const ResponseHead& head, char* data, uint32_t available, uint32_t& body);
   void OnResponseBody(Exchange& e, BufferRef got, uint32_t size);
   void ReleaseUpstream(Exchange& e);
   static bool EndsSession(const Exchange& e);
@@ -290,6 +292,8 @@ class Worker {
   uint32_t TimerOf(const Session& s) const { return SlotOf(s); }
   uint32_t TimerOf(const Upstream& u) const { return sessions_.capacity() + SlotOf(u); }
   void SetDeadline(const Session& s, uint32_t ms) { wheel_.Set(TimerOf(s), io_.NowUs() + uint64_t{ms} * 1000); }
+  // Its session's.
+  void SetDeadline(const Exchange& e, uint32_t ms) { wheel_.Set(e.session, io_.NowUs() + uint64_t{ms} * 1000); }
   const ListenerEntry* Listener(const Session& s) const { return listeners_[s.listener].entry; }
   ListenerCounters& CountersOf(const Session& s) { return counters_.listeners[s.listener]; }
   EndpointCounters& EndpointOf(const Exchange& e) { return counters_.endpoints[e.endpoint]; }

@@ -110,7 +110,7 @@ uint32_t Worker<IoType>::MoveFromUpstream(Upstream& u) {
   if (got.held()) {
     OnUpstreamBytes(e, got, size);
   } else {
-    if (e.state == ExchangeState::kTunnel) SetDeadline(SessionOf(e), Settings(e).tunnel_timeout_ms);
+    if (e.state == ExchangeState::kTunnel) SetDeadline(e, Settings(e).tunnel_timeout_ms);
     else if (e.response.received_all) ReleaseUpstream(e);
     PushResponse(e);
   }
@@ -211,7 +211,7 @@ void Worker<IoType>::PushRequest(Exchange& e) {
   const Verdict verdict = Judge(pushed.error);
   if (verdict != Verdict::kAgain) return OnUpstreamSendFailed(e, verdict);
   if (pushed.copied + pushed.spliced > 0) {
-    SetDeadline(SessionOf(e), tunnel ? Settings(e).tunnel_timeout_ms : Settings(e).idle_timeout_ms);
+    SetDeadline(e, tunnel ? Settings(e).tunnel_timeout_ms : Settings(e).idle_timeout_ms);
   }
   u.sending = u.polling_out = true;
   io_.PollOut(u.fd, {Op::kUpstreamSend, SlotOf(u), u.generation});

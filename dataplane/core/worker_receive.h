@@ -17,7 +17,7 @@ namespace ringway::dp {
 template <Io IoType>
 void Worker<IoType>::ArmClientRecv(Session& s) {
   const Flow* flow = s.state == SessionState::kExchange ? &exchanges_[s.exchange].request : nullptr;
-  Arm(s, KeyOf(s), flow != nullptr && IsBulk(*flow) ? flow : nullptr, TagOf(s));
+  Arm(s, flow != nullptr && IsBulk(*flow) ? flow : nullptr);
 }
 
 // Bound: the response's head or body. Idle: to see the endpoint close; the same receive then brings the next response.
@@ -25,19 +25,20 @@ template <Io IoType>
 void Worker<IoType>::ArmUpstreamRecv(Upstream& u) {
   const Exchange* e = u.exchange != kNoSlot ? &exchanges_[u.exchange] : nullptr;
   const bool bulk = e != nullptr && e->state != ExchangeState::kWaiting && IsBulk(e->response);
-  Arm(u, KeyOf(u), bulk ? &e->response : nullptr, TagOf(u));
+  Arm(u, bulk ? &e->response : nullptr);
 }
 
 // The next bytes are wanted; of `bulk`, where it is not null. That begins when what the ring has of the socket is handed on.
 template <Io IoType>
-void Worker<IoType>::Arm(Socket& socket, uint32_t key, const Flow* bulk, Tag tag) {
+template <class Connection>
+void Worker<IoType>::Arm(Connection& socket, const Flow* bulk) {
   socket.receiving = true;
   if (socket.inbox.any()) {
-    if (!std::exchange(socket.due, true)) Append(due_, key);
+    if (!std::exchange(socket.due, true)) Append(due_, KeyOf(socket));
     return;
   }
-  if (bulk != nullptr) return socket.armed ? Disarm(socket, tag) : AwaitBulk(socket, *bulk, key, tag);
-  if (!socket.armed) Receive(socket, tag);
+  if (bulk != nullptr) return socket.armed ? Disarm(socket, TagOf(socket)) : AwaitBulk(socket, *bulk, KeyOf(socket), TagOf(socket));
+  if (!socket.armed) Receive(socket, TagOf(socket));
 }
 
 template <Io IoType>
@@ -70,7 +71,7 @@ void Worker<IoType>::OnClientReceived(uint32_t slot, const Completion& c) {
     return Queue(s, KeyOf(s));
   }
   if (c.result > 0) CountersOf(s).bytes_received_total.Add(static_cast<uint64_t>(c.result));
-  if (!Admit(s, c)) return;
+  if (!IsPlain(s, c) && !Admit(s, c)) return;
   if (c.result == -ECANCELED) return ArmClientRecv(s);
   s.receiving = false;
   OnFromClient(s, got, c.result);
@@ -94,10 +95,17 @@ void Worker<IoType>::OnUpstreamReceived(uint32_t slot, const Completion& c) {
     return Queue(u, KeyOf(u));
   }
   if (c.result > 0) counters_.endpoints[u.endpoint].bytes_received_total.Add(static_cast<uint64_t>(c.result));
-  if (!Admit(u, c)) return;
+  if (!IsPlain(u, c) && !Admit(u, c)) return;
   if (c.result == -ECANCELED) return ArmUpstreamRecv(u);
   u.receiving = false;
   OnFromUpstream(u, got, c.result);
+}
+
+// What most are: bytes that are wanted now, not a buffer full, of a receive that goes on. Admit would change nothing.
+template <Io IoType>
+bool Worker<IoType>::IsPlain(const Socket& socket, const Completion& c) const {
+  return socket.receiving && c.more && c.result > 0 && c.result < static_cast<int32_t>(io_.BufferSize(Group::kSmall)) &&
+         !socket.inbox.any();
 }
 
 // True when it is wanted now. Otherwise bytes, and what ended the receive, are kept; what only this receive met is forgotten.

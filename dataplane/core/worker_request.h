@@ -36,7 +36,7 @@ void Worker<IoType>::OnClientNothing(Session& s, int32_t result) {
 }
 
 template <Io IoType>
-void Worker<IoType>::OnClientBytes(Session& s, BufferRef got, uint32_t size) {
+[[gnu::always_inline]] inline void Worker<IoType>::OnClientBytes(Session& s, BufferRef got, uint32_t size) {
   switch (s.state) {
     case SessionState::kIdle:
       s.in = got;
@@ -133,7 +133,7 @@ void Worker<IoType>::ParseRequest(Session& s) {
   }
   RequestHead& head = exchanges_[slot].head;
   const HeadError error = ParseRequestHead(data + s.in_begin, s.in_end - s.in_begin, rules, s.scanned, head);
-  if (error == HeadError::kNone) [[likely]] return BeginExchange(s, AttachExchange(s, slot), *listener);
+  if (error == HeadError::kNone) [[likely]] return BeginExchange(s, AttachExchange(s, slot), *listener, data + s.in_begin);
   const BadReason reason = head.bad_reason;
   exchanges_.Free(slot);
   switch (error) {
@@ -206,8 +206,9 @@ void Worker<IoType>::RefuseRequest(Session& s, uint16_t status, Refusal refusal)
   SendReply(*e);
 }
 
+// The head begins at `data`.
 template <Io IoType>
-void Worker<IoType>::BeginExchange(Session& s, Exchange& e, const ListenerEntry& listener) {
+void Worker<IoType>::BeginExchange(Session& s, Exchange& e, const ListenerEntry& listener, char* data) {
   const RequestHead& head = e.head;
   e.head_only = head.method == Method::kHead;
   e.close_after = !head.keep_alive || s.input_ended || Closing();
@@ -215,7 +216,7 @@ void Worker<IoType>::BeginExchange(Session& s, Exchange& e, const ListenerEntry&
   e.request_begin = s.in_begin;
   const uint32_t available = s.in_end - s.in_begin - head.size;
   CountersOf(s).requests_total.Add();
-  const bool framed = FrameRequest(e, available);
+  const bool framed = FrameRequest(e, data + head.size, available);
   if (available > e.body_first && framed) {
     e.request_shared = true;
     s.in_begin += head.size + e.body_first;
@@ -223,7 +224,6 @@ void Worker<IoType>::BeginExchange(Session& s, Exchange& e, const ListenerEntry&
   } else {
     s.in = {};
   }
-  const char* data = io_.BufferData(e.request_buffer.group, e.request_buffer.id) + e.request_begin;
   if (Logs(&listener)) NoteExchange(e, data);
   e.bytes_received = head.size + e.body_first;
   if (!framed || head.method == Method::kConnect) {
@@ -244,17 +244,16 @@ void Worker<IoType>::BeginExchange(Session& s, Exchange& e, const ListenerEntry&
   ServiceCounters& counters = ServiceOf(e);
   counters.requests_total.Add();
   counters.exchanges_in_flight.Add();
-  WriteForwarded(e, available == 0);
+  WriteForwarded(e, data, available == 0);
   ChooseEndpoint(e);
 }
 
-// How much of the `available` bytes after the head is body. False when they break their coding.
+// How much of the `available` bytes after the head, at `body`, is body. False when they break their coding.
 template <Io IoType>
-bool Worker<IoType>::FrameRequest(Exchange& e, uint32_t available) {
+bool Worker<IoType>::FrameRequest(Exchange& e, const char* body, uint32_t available) {
   Flow& flow = e.request;
   if (e.head.chunked) {
     flow.framing = Framing::kChunked;
-    const char* body = io_.BufferData(e.request_buffer.group, e.request_buffer.id) + e.request_begin + e.head.size;
     const auto result = flow.chunks.Scan(body, available, e.body_first);
     flow.received_all = result == ChunkScanner::Result::kDone;
     return result != ChunkScanner::Result::kBad;

@@ -12,7 +12,7 @@ namespace ringway::dp {
 
 // What a receive brought: bytes in `got`, or the end, or an error.
 template <Io IoType>
-void Worker<IoType>::OnFromUpstream(Upstream& u, BufferRef got, int32_t result) {
+[[gnu::always_inline]] inline void Worker<IoType>::OnFromUpstream(Upstream& u, BufferRef got, int32_t result) {
   if (u.state == UpstreamState::kIdle) {  // closed by the endpoint, bytes that nobody asked for, or no longer watched: not fit for reuse
     ReturnBuffer(got);
     if (result < 0 && Judge(result) == Verdict::kUnexpected) counters_.worker.unexpected_total.Add();
@@ -98,7 +98,7 @@ void Worker<IoType>::ParseResponse(Exchange& e) {
   ResponseHead head;
   const HeadError error = ParseResponseHead(data + e.response_begin, e.response_end - e.response_begin, kResponseHeadMax,
                                             e.response_scanned, head);
-  if (error == HeadError::kNone) return head.status < 200 ? OnInterim(e, head) : StartResponse(e, head);
+  if (error == HeadError::kNone) return head.status < 200 ? OnInterim(e, head) : StartResponse(e, head, data + e.response_begin);
   if (error == HeadError::kIncomplete && e.response_begin > 0) {
     std::memmove(data, data + e.response_begin, e.response_end - e.response_begin);
     e.response_end -= e.response_begin;
@@ -127,15 +127,15 @@ void Worker<IoType>::OnInterim(Exchange& e, ResponseHead& head) {
   SubmitClientSend(e);
 }
 
+// The head begins at `data`.
 template <Io IoType>
-void Worker<IoType>::StartResponse(Exchange& e, ResponseHead& head) {
+void Worker<IoType>::StartResponse(Exchange& e, ResponseHead& head, char* data) {
   Session& s = SessionOf(e);
   Flow& flow = e.response;
-  char* data = io_.BufferData(flow.buffer.group, flow.buffer.id) + e.response_begin;
   const uint32_t available = e.response_end - e.response_begin - head.size;
   e.upstream_keep = head.keep_alive;
   uint32_t body = 0;
-  if (!FrameResponse(e, head, available, body)) return FailExchange(e, Failure::kBadResponse);
+  if (!FrameResponse(e, head, data + head.size, available, body)) return FailExchange(e, Failure::kBadResponse);
   if (flow.framing == Framing::kStripChunked) AddCut(head.cuts, head.coding_line);
   const bool request_whole = e.request.received_all && !e.request.unsent() && !e.request_dead;
   if (!request_whole) e.upstream_keep = false;
@@ -148,7 +148,7 @@ void Worker<IoType>::StartResponse(Exchange& e, ResponseHead& head) {
   if (e.logged) [[unlikely]] NoteResponseHead(e, body);
   CountResponse(e, head.status);
   NoteAnswer(e, head.status);
-  SetDeadline(s, Settings(e).idle_timeout_ms);
+  SetDeadline(e, Settings(e).idle_timeout_ms);
   // Before the send: what its next receive brings must be seen before the client's next request can take it.
   if (flow.received_all) ReleaseUpstream(e);
   // The head's receive filled its buffer: more of the body is there, and is sent in one with it.
@@ -159,12 +159,11 @@ void Worker<IoType>::StartResponse(Exchange& e, ResponseHead& head) {
   SubmitClientSend(e);
 }
 
-// RFC 9112 section 6.3. `body` of the `available` bytes after the head are to be sent with it. False when they break their
-// coding.
+// RFC 9112 section 6.3. `body` of the `available` bytes after the head, at `data`, are to be sent with it. False when they break
+// their coding.
 template <Io IoType>
-bool Worker<IoType>::FrameResponse(Exchange& e, const ResponseHead& head, uint32_t available, uint32_t& body) {
+bool Worker<IoType>::FrameResponse(Exchange& e, const ResponseHead& head, char* data, uint32_t available, uint32_t& body) {
   Flow& flow = e.response;
-  char* data = io_.BufferData(flow.buffer.group, flow.buffer.id) + e.response_begin + head.size;
   uint32_t consumed = available;
   body = available;
   if (e.head_only || head.status == 204 || head.status == 304) {
@@ -241,7 +240,7 @@ void Worker<IoType>::SubmitClientSend(Exchange& e) {
   Flow& flow = e.response;
   s.sending = true;
   io_.Send(s.fd, &flow.slices[flow.slice_at], static_cast<uint32_t>(flow.slice_count - flow.slice_at),
-           {Op::kClientSend, SlotOf(s), s.generation}, EndsSession(e));
+           {Op::kClientSend, e.session, s.generation}, EndsSession(e));
 }
 
 template <Io IoType>
@@ -291,7 +290,7 @@ void Worker<IoType>::OnResponseSent(Exchange& e) {
     e.next = Next::kFinish;
     return Settle(e);
   }
-  SetDeadline(SessionOf(e), Settings(e).idle_timeout_ms);
+  SetDeadline(e, Settings(e).idle_timeout_ms);
   ArmUpstreamRecv(upstreams_[e.upstream]);
 }
 

@@ -65,7 +65,7 @@ void Worker<IoType>::OnStreamBytes(Exchange& e, bool from_client, BufferRef got,
   flow.slice_count = 1;
   NoteBulk(flow, end - begin);
   if (from_client) e.bytes_received += end - begin;
-  SetDeadline(SessionOf(e), Settings(e).tunnel_timeout_ms);
+  SetDeadline(e, Settings(e).tunnel_timeout_ms);
   const bool large = got.group == Group::kLarge;
   if (from_client) return large ? PushRequest(e) : SubmitUpstreamSend(e);
   return large ? PushResponse(e) : SubmitClientSend(e);

@@ -112,7 +112,7 @@ bool Worker<IoType>::BindNew(Exchange& e, const EndpointEntry& endpoint, const S
   e.state = ExchangeState::kConnecting;
   counters.upstreams_open.Add();
   counters.connects_total.Add();
-  SetDeadline(SessionOf(e), service.connect_timeout_ms);
+  SetDeadline(e, service.connect_timeout_ms);
   u.connecting = true;
   io_.Connect(fd, endpoint.address, {Op::kConnect, slot, u.generation});
   return true;
@@ -174,7 +174,7 @@ void Worker<IoType>::SendRequest(Exchange& e) {
   flow.slice_count = static_cast<uint8_t>(
       ForwardRequest(data, e.head, {e.text.data(), e.text_size}, e.body_first, flow.slices.data()));
   const ServiceEntry& service = Settings(e);
-  SetDeadline(SessionOf(e), flow.received_all ? service.response_timeout_ms : service.idle_timeout_ms);
+  SetDeadline(e, flow.received_all ? service.response_timeout_ms : service.idle_timeout_ms);
   e.response_due = flow.received_all;
   SubmitUpstreamSend(e);
 }
@@ -183,11 +183,11 @@ void Worker<IoType>::SendRequest(Exchange& e) {
 // and -Proto are set (where a trusted proxy forwards for somebody, its own stay). Where the head is alone in its buffer they are
 // written behind it, over its blank line, so that all of it is one slice.
 template <Io IoType>
-void Worker<IoType>::WriteForwarded(Exchange& e, bool alone) {
+void Worker<IoType>::WriteForwarded(Exchange& e, char* data, bool alone) {
   const Session& s = SessionOf(e);
   const uint32_t head_end = e.request_begin + e.head.size;
   const bool in_place = alone && io_.BufferSize(e.request_buffer.group) - head_end >= kForwardedMax;
-  char* const begin = in_place ? io_.BufferData(e.request_buffer.group, e.request_buffer.id) + head_end - 2 : e.text.data();
+  char* const begin = in_place ? data + e.head.size - 2 : e.text.data();
   char* p = begin;
   constexpr std::string_view kFor = "X-Forwarded-For: ", kUpgrade = "Connection: Upgrade\r\n", kLineEnd = "\r\n";
   std::memcpy(p, kFor.data(), kFor.size());
@@ -214,7 +214,7 @@ void Worker<IoType>::SubmitUpstreamSend(Exchange& e) {
   Flow& flow = e.request;
   u.sending = true;
   io_.Send(u.fd, &flow.slices[flow.slice_at], static_cast<uint32_t>(flow.slice_count - flow.slice_at),
-           {Op::kUpstreamSend, SlotOf(u), u.generation}, false);
+           {Op::kUpstreamSend, e.upstream, u.generation}, false);
 }
 
 template <Io IoType>
@@ -239,7 +239,7 @@ void Worker<IoType>::OnUpstreamSent(uint32_t slot, const Completion& c) {
   EndpointOf(e).bytes_sent_total.Add(static_cast<uint64_t>(c.result));
   Advance(e.request, static_cast<size_t>(c.result));
   if (e.request.unsent()) {
-    SetDeadline(SessionOf(e), e.state == ExchangeState::kTunnel ? Settings(e).tunnel_timeout_ms : Settings(e).idle_timeout_ms);
+    SetDeadline(e, e.state == ExchangeState::kTunnel ? Settings(e).tunnel_timeout_ms : Settings(e).idle_timeout_ms);
     e.response_due = false;
     return SubmitUpstreamSend(e);
   }
@@ -280,7 +280,7 @@ void Worker<IoType>::OnRequestSent(Exchange& e) {
   const bool keep = e.head.method_idempotent && !e.response_seen && io_.BuffersFree(Group::kSmall) >= kBuffersReserve;
   if (!keep) ReleaseRequest(e);
   if (e.state == ExchangeState::kWaiting && !e.response_due) SetDeadline(s, Settings(e).response_timeout_ms);
-  if (!s.in.held() && !s.expecting() && !s.input_ended) ArmClientRecv(s);
+  if (!s.in.held() && !s.expecting() && !s.input_ended) Arm(s, nullptr);  // for the next request
 }
 
 template <Io IoType>
@@ -402,7 +402,7 @@ void Worker<IoType>::PoolUpstream(Upstream& u) {
   ++idle_;
   counters_.endpoints[u.endpoint].upstreams_idle.Add();
   wheel_.Set(TimerOf(u), io_.NowUs() + uint64_t{service->upstream_idle_timeout_ms} * 1000);
-  ArmUpstreamRecv(u);
+  Arm(u, nullptr);
 }
 
 // What the kernel knows of the way to an endpoint: asked of one connection now and then, when it has just been used.
