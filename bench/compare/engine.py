@@ -2,6 +2,7 @@
 import os
 import time
 
+from budget import ROUNDS_LEAST
 from contenders import ALL
 from contenders.base import ORIGIN_PORT, RANGE_ADDRESS, RANGE_FIRST
 from judge import median, summarize
@@ -16,8 +17,8 @@ ENDPOINTS_EACH = 2500
 
 
 class Engine:
-    def __init__(self, place, options, progress):
-        self.place, self.options, self.progress = place, options, progress
+    def __init__(self, place, options, seconds, progress):
+        self.place, self.options, self.seconds_each, self.progress = place, options, seconds, progress
         self.rows = {}  # name -> what was found, as in the JSON
         self.started = []
 
@@ -87,7 +88,7 @@ class Engine:
                 able.append(entry)
         return able, unable
 
-    def run_row(self, row):
+    def run_row(self, row, times):
         able, unable = self.takers(row)
         rate = self.rate(row)
         try:
@@ -96,9 +97,9 @@ class Engine:
             able = [entry for entry in able if entry.key not in unable]
             rounds = {entry.key: [] for entry in able}
             configs = {key: list(c.config().values()) for key, c in contenders.items()}
-            for number in range(self.options.rounds):
+            for number in range(times):
                 for entry in able:
-                    self.progress.step(f"{row.name}, round {number + 1} of {self.options.rounds}: {entry.label}")
+                    self.progress.step(f"{row.name}, round {number + 1} of {times}: {entry.label}")
                     contender = contenders.get(entry.key) or self.start(row, entry)
                     rounds[entry.key].append(l4.round_of(row, contender, self.seconds(row)) if row.l4 else
                                              round_of(row, self.place, contender, origins, self.seconds(row), rate))
@@ -110,19 +111,19 @@ class Engine:
             remarks = [words for c in contenders.values() for words in c.remarks()]
         finally:
             self.stop_all()
-        self.rows[row.name] = self.account(row, able, unable, rounds, configs, rate)
+        self.rows[row.name] = self.account(row, able, unable, rounds, configs, rate, times)
         self.rows[row.name]["note"] = "; ".join(filter(None, [row.note, *remarks]))
         return self.rows[row.name]
 
     def seconds(self, row):
-        return self.options.seconds * row.seconds
+        return self.seconds_each * row.seconds
 
     def rate(self, row):
         """Requests a second of an open-loop row: its share of what the slowest contender did in the saturated one."""
         if not row.share:
             return 0
         if SATURATION not in self.rows:
-            self.run_row(BY_NAME[SATURATION])
+            self.run_row(BY_NAME[SATURATION], ROUNDS_LEAST)
         saturated = self.rows[SATURATION]
         rates = [median(saturated, key, "rate") for key in saturated["results"]]
         rates = [r for r in rates if r]
@@ -130,13 +131,13 @@ class Engine:
             raise Failed(f"row {row.name}: no contender got through {SATURATION} without failures, so there is no saturation")
         return row.share * min(rates)
 
-    def account(self, row, able, unable, rounds, configs, rate):
+    def account(self, row, able, unable, rounds, configs, rate, times):
         return {
             "name": row.name, "title": row.title, "group": row.group, "metric": row.metric, "note": row.note,
             "varied": bool(row.vary),
             "load": list(row.load) + (["--idle", str(row.idle)] if row.idle else []) + (["--rate", f"{rate:.0f}"] if rate else []),
             "features": {e.key: e.settings.features() for e in able}, "rate": rate or None, "measured": time.strftime("%Y-%m-%d %H:%M %Z"),
-            "rounds": self.options.rounds, "seconds": self.seconds(row), "left_out": unable,
+            "rounds": times, "seconds": self.seconds(row), "left_out": unable,
             "labels": {e.key: e.label for e in able}, "configs": {key: shortened(texts) for key, texts in configs.items()},
             "results": {key: dict(summarize(found), rounds=found) for key, found in rounds.items()},
         }

@@ -10,19 +10,15 @@ def clock(seconds):
 
 
 class Progress:
-    """Counts rounds: `total` of about `each` seconds; what they really took corrects that."""
+    """What the budget says of the rows that are left, less what the one under way has taken already."""
 
-    def __init__(self, total, each, out=sys.stderr):
-        self.total, self.each, self.out = total, each, out
-        self.done, self.begin, self.live = -1, time.monotonic(), out.isatty()
+    def __init__(self, budget, out=sys.stderr):
+        self.budget, self.out, self.begin, self.live = budget, out, time.monotonic(), out.isatty()
 
     def left(self):
-        spent, done = time.monotonic() - self.begin, max(self.done, 0)
-        each = spent / done if done >= 5 else self.each
-        return (self.total - done) * each
+        return self.budget.total() - (time.monotonic() - self.begin - self.budget.row_began)
 
     def step(self, what):
-        self.done += 1
         if self.live:
             width = shutil.get_terminal_size().columns - 1
             text = f"  {clock(self.left())} left   {what}"

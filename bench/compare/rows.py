@@ -29,6 +29,7 @@ class Row:
     note: str = ""
     quick: bool = False
     seconds: float = 1                  # times the length of a round
+    cost: float = 0                     # seconds that a round takes beyond the usual ones
 
     def active(self):
         return int(self.load[self.load.index("--connections") + 1])
