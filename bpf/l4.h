@@ -26,6 +26,7 @@
 #include "bpf/l4_maps.h"
 #include "bpf/l4_count.h"
 #include "bpf/l4_state.h"
+#include "bpf/l4_round_trip.h"
 #include "bpf/l4_choose.h"
 #include "bpf/l4_flow.h"
 #include "bpf/l4_port.h"
@@ -62,7 +63,7 @@ L4_SUBPROGRAM int l4_continue(struct l4_flow *entry, bool half_open)
 	struct l4_work *work = l4_work();
 	struct l4_packet *p;
 	struct l4_flow *flow;
-	bool client, tcp, later;
+	bool client, tcp, later, stepped = false;
 	__u32 tick = l4_tick();
 	__u8 state, flags;
 
@@ -82,16 +83,18 @@ L4_SUBPROGRAM int l4_continue(struct l4_flow *entry, bool half_open)
 		l4_event(L4_EVENT_REUSED);
 		return L4_GO;
 	}
-	if (tcp)
+	if (tcp) {
 		l4_advance_tcp(flow, p->tcp_flags);
-	else
+		stepped = l4_handshake_step(flow, state, p->tcp_flags);
+	} else {
 		l4_advance_udp(flow, tick);
+	}
 	later = entry->tick != tick;
 	if (later) {
 		flow->tick = tick;
 		entry->tick = tick;
 	}
-	if (flow->state != state || flow->flags != flags) {
+	if (flow->state != state || flow->flags != flags || stepped) {
 		l4_flow_write_state(entry, work, p->key.protocol);
 		if (flow->state == L4_RESET)
 			l4_bump(flow->service, flow->endpoint, flows_reset);

@@ -74,6 +74,7 @@ static __always_inline void l4_flow_write_state(struct l4_flow *entry, struct l4
 	} else {
 		entry->state = work->flow.state;
 		entry->flags = work->flow.flags;
+		entry->opened = work->flow.opened;
 	}
 	if (work->flow.flags & L4_FLOW_SINGLE)
 		return;
@@ -85,6 +86,7 @@ static __always_inline void l4_flow_write_state(struct l4_flow *entry, struct l4
 		l4_flow_join_state(other, work->flow.state);
 	} else {
 		other->state = work->flow.state;
+		other->opened = work->flow.opened;
 		other->flags = (other->flags & L4_FLOW_CLIENT) | (work->flow.flags & ~L4_FLOW_CLIENT);
 	}
 }

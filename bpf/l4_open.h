@@ -19,7 +19,8 @@ static __always_inline void l4_flow_begin(const struct l4_packet *p, const struc
 	flow->dest_port = endpoint->port;
 	flow->endpoint = slot;
 	flow->generation = endpoint->generation;
-	flow->tick = flow->opened = l4_tick();
+	flow->tick = l4_tick();
+	flow->opened = p->key.protocol == IPPROTO_UDP ? flow->tick : l4_moment();
 	flow->service = vip->service;
 	flow->state = p->key.protocol == IPPROTO_UDP ? L4_UDP_NEW : L4_SYN;
 	flow->flags = L4_FLOW_CLIENT | (vip->flags & L4_VIP_SILENT ? L4_FLOW_SILENT : 0);

@@ -62,6 +62,11 @@ static __always_inline void l4_advance_udp(struct l4_flow *flow, __u32 tick)
 	}
 }
 
+static __always_inline __u32 l4_moment(void)
+{
+	return (__u32)(bpf_ktime_get_ns() >> L4_MOMENT_SHIFT) | 1;
+}
+
 // A handshake that a client would have finished by now.
 static __always_inline bool l4_state_stalled(const struct l4_flow *flow, __u32 tick)
 {

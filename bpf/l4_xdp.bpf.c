@@ -8,8 +8,22 @@
 
 #include "bpf/l4_xdp_rewrite.h"
 
+// Interfaces that take redirected frames; elsewhere the kernel drops them without a word. User space writes it.
+struct {
+	__uint(type, BPF_MAP_TYPE_DEVMAP_HASH);
+	__uint(max_entries, XDP_PORTS_MAX);
+	__type(key, __u32);
+	__type(value, __u32);
+} xdp_ports SEC(".maps");
+
 #define L4_AF_INET 2
 #define L4_AF_INET6 10
+
+// A frame of several buffers asks more of the driver than ndo_xdp_xmit.
+static __always_inline bool l4_xdp_may_redirect(l4_ctx *ctx, __u32 ifindex)
+{
+	return bpf_map_lookup_elem(&xdp_ports, &ifindex) && bpf_xdp_get_buff_len(ctx) == ctx->data_end - ctx->data;
+}
 
 // L4_GO with the next hop in *fib.
 L4_SUBPROGRAM int l4_xdp_route(l4_ctx *ctx, struct l4_work *work, struct bpf_fib_lookup *fib)
@@ -36,7 +50,7 @@ L4_SUBPROGRAM int l4_xdp_route(l4_ctx *ctx, struct l4_work *work, struct bpf_fib
 	}
 	if (bpf_fib_lookup(ctx, fib, sizeof(*fib), 0) != BPF_FIB_LKUP_RET_SUCCESS)
 		return L4_XDP_HANDED_ON;
-	if (fib->ifindex != ingress && !(options.flags & L4_OPTION_XDP_REDIRECT))
+	if (fib->ifindex != ingress && !l4_xdp_may_redirect(ctx, fib->ifindex))
 		return L4_XDP_HANDED_ON;
 	if (!(flow->flags & L4_FLOW_PLAIN))
 		return p->ttl <= 1 ? L4_XDP_HANDED_ON : L4_GO;
@@ -63,7 +77,7 @@ static __always_inline int l4_xdp_send(l4_ctx *ctx, struct l4_work *work, int ve
 	if (bpf_xdp_store_bytes(ctx, 0, &ethernet, sizeof(ethernet)))
 		return L4_ACTION_FAILED;
 	l4_count_sent(&work->packet, &work->flow);
-	work->action = fib.ifindex == ingress ? XDP_TX : bpf_redirect(fib.ifindex, 0);
+	work->action = fib.ifindex == ingress ? XDP_TX : bpf_redirect_map(&xdp_ports, fib.ifindex, 0);
 	return verdict;
 }
 

@@ -18,8 +18,9 @@
  *
  * An address is always 16 bytes in network order, IPv4 as ::ffff:a.b.c.d; ports in packets' order are __be16, others say so.
  * Both objects declare the same maps by the same names. All of them are pinned by name under one directory per ABI number,
- * PINS/l4-v1/, so that flows outlive a restart or an upgrade; the links are pinned beside them. Removing the directory removes
- * every trace.
+ * PINS/l4-vN/, so that flows outlive a restart or an upgrade; the links are pinned beside them. Removing the directory removes
+ * every trace. A newer number takes from an older one's directory the maps of the same name, type and sizes, and the links: a map
+ * whose meaning changes needs another name, too.
  *
  *   map                 type, key -> value                                      who writes
  *   l4_vips             HASH          l4_vip_key -> l4_vip                      user space
@@ -35,8 +36,9 @@
  * Attaching: l4_tc at tc ingress of every interface on which clients or endpoints speak to this machine (tcx, else clsact).
  * l4_xdp only where l4_tc is attached too: it forwards what is plain and hands all else, untouched, to l4_tc (XDP_PASS): RST and
  * ICMP replies, ICMP errors, fragments, unresolved neighbours. Each object is opened once per interface, with its own options.
- * XDP is for NICs. On a veth pair what it sends back is lost unless the other end runs an XDP program too, and all who send
- * through it must finish their checksums (ethtool -K ... tx off): there l4_tc does better.
+ * XDP sends out by the interface a packet came by, or by one that is named in its own xdp_ports (not pinned): those whose driver
+ * takes redirected frames. On a veth that takes none (its other end runs neither XDP nor GRO) what is sent back is lost without a
+ * word: l4_xdp must not be attached there. All who send through a veth must finish their checksums (ethtool -K ... tx off).
  *
  * Writing a table so that every packet in flight sees the old choice or the new one, never a mixture:
  *   1. l4_endpoints: records of endpoints that are new, in slots that nothing names: state READY, generation = old generation + 1.
@@ -47,15 +49,16 @@
  * A slot may get another owner once its state has been ABSENT for L4_SLOT_REST_SECONDS and no table names it. Flows of the former
  * owner are known by their generation. After a restart user space reads l4_endpoints and finds its endpoints by `identity`.
  */
-#define L4_ABI 1
+#define L4_ABI 2
 
 #define L4_SERVICES_MAX 256
 #define L4_ENDPOINTS_MAX 4096   /* slots 1..4095: slot 0 means "none" */
-#define L4_TABLE_SIZE 16381     /* prime; at 160 endpoints of equal weight each gets its share within 1 % */
+#define L4_TABLE_SIZE 196613    /* prime; what that buys and costs: dataplane/feed/maglev.h */
 #define L4_FLOWS_DEFAULT 262144 /* entries of l4_flows; a connection takes two (one with direct return). Preallocated. */
 #define L4_HALF_OPEN_DEFAULT 65536
 #define L4_FRAGMENTS_DEFAULT 8192
 #define L4_SLOT_REST_SECONDS 2
+#define XDP_PORTS_MAX 256
 
 /* A wildcard bind is written as one entry per address of this machine, again when its addresses change. */
 struct l4_vip_key {
@@ -89,9 +92,9 @@ LB_SIZE_ASSERT(l4_vip, 8);
 /* Maglev's table, built by user space (dataplane/feed/maglev.h). A service without endpoints has a table of zeroes. Only READY
  * endpoints of the service address's own family are named. */
 struct l4_table {
-	__u32 endpoint[L4_TABLE_SIZE];
+	__u16 endpoint[L4_TABLE_SIZE]; /* slots */
 };
-LB_SIZE_ASSERT(l4_table, 65524);
+LB_SIZE_ASSERT(l4_table, 393226);
 
 /*
  * READY: new flows and old ones. DRAINING: keeps its flows, gets none. DEAD: its clients get RST, one at each one's next packet,
@@ -178,7 +181,7 @@ struct l4_flow {
 	__u16 service;
 	__u8 state; /* enum l4_state */
 	__u8 flags; /* L4_FLOW_* */
-	__u32 opened; /* tick */
+	__u32 opened; /* UDP: tick. TCP: moment of the handshake's last step; 0: it was repeated, its time tells nothing */
 };
 LB_SIZE_ASSERT(l4_flow, 56);
 
@@ -248,6 +251,17 @@ struct l4_count {
 };
 LB_SIZE_ASSERT(l4_count, 16);
 
+/* Round trips of handshakes, by a clock of 2^10 ns. A step that was repeated is left out (Karn). */
+#define L4_MOMENT_SHIFT 10
+#define L4_MOMENTS_MAX (1 << 24) /* 17 s: no handshake takes longer, something else was measured */
+#define L4_MOMENTS_REPEAT 97656  /* 0.1 s: sooner nobody repeats a step; XDP and tc may both see one packet */
+
+struct l4_round_trip {
+	__u64 samples;
+	__u64 sum; /* of 2^10 ns */
+};
+LB_SIZE_ASSERT(l4_round_trip, 16);
+
 /* Of a service and of an endpoint. A GSO packet counts as the segments it stands for. */
 struct l4_traffic {
 	struct l4_count to_endpoint;
@@ -256,15 +270,15 @@ struct l4_traffic {
 	__u64 flows_reset;  /* RST seen from either side */
 	__u64 flows_dropped; /* endpoint died or was replaced */
 	__u64 refused;      /* new flows: no endpoint, no port */
+	__u64 syn_repeated; /* by clients: the endpoint, or the way to it, did not answer in time */
+	struct l4_round_trip endpoint_rtt; /* SYN sent on to SYN-ACK; none with direct return */
+	struct l4_round_trip client_rtt;   /* SYN-ACK sent on to ACK */
 };
-LB_SIZE_ASSERT(l4_traffic, 64);
+LB_SIZE_ASSERT(l4_traffic, 104);
 
 /* `const volatile struct l4_options options` in the rodata of both objects, set before load. */
 #define L4_OPTION_STACK 1  /* tc: after rewriting let this machine's stack route (needs ip_forward, and accept_local for NAT) */
 #define L4_OPTION_SOCKETS 2 /* look for sockets of this machine before a port is taken. On by default. */
-/* XDP: packets may leave by another interface than they came by. Only where every interface they may leave by takes redirected
- * frames (its driver's ndo_xdp_xmit; a veth whose other end runs XDP or GRO): elsewhere the kernel drops them without a word. */
-#define L4_OPTION_XDP_REDIRECT 4
 
 struct l4_options {
 	__u16 port_first; /* host order, of NAT: 10240 */

@@ -9,6 +9,19 @@
 #include "dataplane/program/dataplane.h"
 #include "dataplane/program/exit_codes.h"
 
+namespace {
+
+const char* NameOf(ringway::dp::ProgramVerdict verdict) {
+  switch (verdict) {
+    case ringway::dp::ProgramVerdict::kUsable: return "usable";
+    case ringway::dp::ProgramVerdict::kNo: return "no";
+    case ringway::dp::ProgramVerdict::kNoProgram: return "none";
+  }
+  return "no";
+}
+
+}  // namespace
+
 int main(int argc, char** argv) {
   ringway::dp::DataplaneOptions options;
   options.run_dir = "/run/ringway";
@@ -52,7 +65,7 @@ int main(int argc, char** argv) {
   }
   if (try_programs) {
     for (const ringway::dp::ProgramFinding& one : ringway::dp::TryPrograms(options.state_dir + "/kernel")) {
-      std::cout << one.name << "\t" << one.what << "\t" << (one.usable ? "usable" : "no") << "\t" << one.detail << "\n";
+      std::cout << one.name << "\t" << one.what << "\t" << NameOf(one.verdict) << "\t" << one.detail << "\n";
     }
     return ringway::dp::kExitOk;
   }

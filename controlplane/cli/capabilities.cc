@@ -24,7 +24,18 @@ std::vector<std::string> Split(const std::string& line) {
   return fields;
 }
 
-// The dataplane has the programs; it tries them and tells, a line each: name, what for, "usable" or "no", why.
+// "none": there is no such program, and why not.
+void PrintProgram(const std::string& name, const std::string& what, const std::string& verdict, const std::string& detail) {
+  if (verdict == "none") {
+    std::cout << "  -       " << name << ": no program: " << detail << "\n";
+  } else if (verdict == "usable") {
+    std::cout << "  yes     " << name << ": usable" << (detail.empty() ? "" : "; ") << detail << "\n";
+  } else {
+    std::cout << "  no      " << name << ": " << detail << "\n          lost without it: " << what << "\n";
+  }
+}
+
+// The dataplane has the programs; it tries them and tells, a line each: name, what for, "usable", "no" or "none", why.
 void PrintPrograms() {
   std::cout << "\nkernel programs\n";
   std::error_code error;
@@ -36,9 +47,7 @@ void PrintPrograms() {
     const std::vector<std::string> fields = Split(std::string(line, std::strcspn(line, "\n")));
     if (fields.size() != 4) continue;
     any = true;
-    const bool usable = fields[2] == "usable";
-    std::cout << "  " << (usable ? "yes   " : "no    ") << "  " << fields[0] << ": " << (usable ? "usable" : fields[3]) << "\n";
-    if (!usable) std::cout << "          lost without it: " << fields[1] << "\n";
+    PrintProgram(fields[0], fields[1], fields[2], fields[3]);
   }
   if (!any) std::cout << "  no      none: this build has none (RINGWAY_BPF=OFF), or " << dataplane.string() << " cannot be run\n";
 }

@@ -29,8 +29,8 @@ uint64_t IdentityHash(std::string_view name) {
   return hash == 0 ? 1 : hash;
 }
 
-std::vector<uint32_t> MaglevTable(std::vector<MaglevEndpoint> endpoints, uint32_t size) {
-  std::vector<uint32_t> table(size);
+std::vector<uint16_t> MaglevTable(std::vector<MaglevEndpoint> endpoints, uint32_t size) {
+  std::vector<uint16_t> table(size);
   if (endpoints.empty()) return table;
   std::sort(endpoints.begin(), endpoints.end(), [](const auto& a, const auto& b) { return a.identity < b.identity; });
   std::vector<Walk> walks;
@@ -49,7 +49,10 @@ std::vector<uint32_t> MaglevTable(std::vector<MaglevEndpoint> endpoints, uint32_
       walk.credit += std::max<uint32_t>(endpoints[i].weight, 1);
       if (walk.credit < heaviest) continue;
       walk.credit -= heaviest;
-      while (taken[walk.at]) walk.at = static_cast<uint32_t>((uint64_t{walk.at} + walk.step) % size);
+      while (taken[walk.at]) {
+        walk.at += walk.step;
+        if (walk.at >= size) walk.at -= size;
+      }
       taken[walk.at] = true;
       table[walk.at] = endpoints[i].value;
       ++filled;

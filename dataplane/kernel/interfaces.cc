@@ -15,6 +15,7 @@
 #include <utility>
 
 #include "dataplane/feed/address.h"
+#include "dataplane/kernel/veth_peer.h"
 
 namespace ringway::dp {
 namespace {
@@ -97,6 +98,7 @@ void Interfaces::Read() {
   all_.clear();
   addresses_.clear();
   sources_.clear();
+  to_containers_.clear();
   std::map<std::string, Interface> by_name;
   ifaddrs* list = nullptr;
   if (getifaddrs(&list) != 0) return;
@@ -118,7 +120,9 @@ void Interfaces::Read() {
   for (auto& [name, interface] : by_name) {
     interface.index = if_nametoindex(name.c_str());
     interface.bridged = HasMaster(name);
-    if (interface.index != 0) all_.push_back(interface);
+    if (interface.index == 0) continue;
+    all_.push_back(interface);
+    if (interface.up && !interface.loopback && !interface.bridged && IsVethToElsewhere(interface.index)) to_containers_.insert(interface.index);
   }
 }
 
@@ -137,6 +141,12 @@ IpAddress Interfaces::Source(const IpAddress& to) {
   source.port = 0;
   sources_[key + (to.v6 ? "6" : "4")] = source;
   return source;
+}
+
+uint32_t Interfaces::Peer(const IpAddress& to) {
+  if (to_containers_.empty()) return 0;  // most hosts: containers are at bridges
+  const uint32_t interface = HostRouteTo(to);
+  return to_containers_.contains(interface) ? interface : 0;
 }
 
 bool Interfaces::ForwardingOff(bool v6) {

@@ -5,6 +5,7 @@
 #include <chrono>
 #include <cstdint>
 #include <map>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -41,6 +42,8 @@ class Interfaces {
   const std::vector<IpAddress>& addresses() const { return addresses_; }
   // The address by which this host reaches `to` (routing's choice); zeroes when there is no way.
   IpAddress Source(const IpAddress& to);
+  // The interface whose other end, a container's, packets to `to` may be handed to at once (veth_peer.h); 0: none.
+  uint32_t Peer(const IpAddress& to);
   // net.ipv4.ip_forward or net.ipv6.conf.all.forwarding is off.
   static bool ForwardingOff(bool v6);
 
@@ -51,6 +54,7 @@ class Interfaces {
   Clock::time_point looked_{};
   std::vector<Interface> all_;
   std::vector<IpAddress> addresses_;
+  std::set<uint32_t> to_containers_;          // veths whose other end is in another network namespace, no port of a bridge
   std::map<std::string, IpAddress> sources_;  // by the address's bytes, until the next change
 };
 

@@ -40,6 +40,11 @@ void Add(l4_count& sum, const l4_count& count) {
   sum.bytes += count.bytes;
 }
 
+void Add(PacketRoundTrip& sum, const l4_round_trip& one) {
+  sum.samples += one.samples;
+  sum.us_sum += (one.sum << L4_MOMENT_SHIFT) / 1000;
+}
+
 }  // namespace
 
 PacketMaps::PacketMaps(const PacketMapFds& fds) : fds_(fds), cpus_(std::max(libbpf_num_possible_cpus(), 1)) {}
@@ -96,7 +101,7 @@ absl::Status PacketMaps::WriteSlot(const SlotWrite& write) const {
 
 // The update of the outer map returns when no program runs with the table that was there before.
 absl::Status PacketMaps::WriteTable(const TableWrite& write) const {
-  static_assert(sizeof(l4_table) == L4_TABLE_SIZE * sizeof(uint32_t));
+  static_assert(sizeof(l4_table) == L4_TABLE_SIZE * sizeof(uint16_t));
   const UniqueFd table(bpf_map_create(BPF_MAP_TYPE_ARRAY, "l4_table", sizeof(uint32_t), sizeof(l4_table), 1, nullptr));
   if (table.get() < 0) return BpfError(errno, "a table for l4_tables cannot be made");
   const uint32_t zero = 0;
@@ -119,6 +124,9 @@ PacketTraffic PacketMaps::Traffic(int map, uint32_t key) const {
     traffic.flows_reset += one.flows_reset;
     traffic.flows_dropped += one.flows_dropped;
     traffic.refused += one.refused;
+    traffic.syn_repeated += one.syn_repeated;
+    Add(traffic.endpoint_rtt, one.endpoint_rtt);
+    Add(traffic.client_rtt, one.client_rtt);
   }
   return traffic;
 }

@@ -172,6 +172,8 @@ void PacketPlanner::PlanEndpoint(const PacketEndpoint& endpoint, uint32_t servic
   record.port = htons(endpoint.address.port);
   record.state = static_cast<__u8>(endpoint.state);
   record.service = service;
+  record.ifindex = endpoint.peer;
+  record.flags = endpoint.peer != 0 ? L4_ENDPOINT_PEER : 0;
   if (fresh) {
     plan.born.push_back({slot, record});
     by_identity_[endpoint.identity] = slot;
@@ -193,7 +195,7 @@ uint32_t PacketPlanner::FreeSlot(Time now) const {
 void PacketPlanner::PlanTable(const PacketService& service, uint32_t index, PacketPlan& plan) {
   std::vector<MaglevEndpoint> members;
   for (const PacketEndpoint& endpoint : service.endpoints) {
-    if (endpoint.state == L4_READY) members.push_back({endpoint.identity, endpoint.weight, by_identity_.at(endpoint.identity)});
+    if (endpoint.state == L4_READY) members.push_back({endpoint.identity, endpoint.weight, static_cast<uint16_t>(by_identity_.at(endpoint.identity))});
   }
   const auto made = tables_.find(index);
   if (made != tables_.end() && Same(made->second, members)) return;

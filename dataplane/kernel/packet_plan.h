@@ -25,6 +25,7 @@ struct PacketEndpoint {
   IpAddress source;  // ours towards it
   uint32_t weight = 1;
   l4_endpoint_state state = L4_READY;  // or L4_DRAINING, L4_DEAD
+  uint32_t peer = 0;                   // the veth whose other end is the endpoint's own; 0: none
 };
 
 // What one table is for: the endpoints of one address family of a service, and the addresses that lead to them.
@@ -36,13 +37,14 @@ struct PacketService {
   std::vector<PacketEndpoint> endpoints;
 };
 
+static_assert(L4_ENDPOINTS_MAX <= 65536);  // a table's entry is 16 bits
 struct SlotWrite {
   uint32_t slot = 0;
   l4_endpoint record{};
 };
 struct TableWrite {
   uint32_t service = 0;
-  std::vector<uint32_t> slots;  // L4_TABLE_SIZE
+  std::vector<uint16_t> slots;  // L4_TABLE_SIZE
 };
 struct VipWrite {
   l4_vip_key key{};

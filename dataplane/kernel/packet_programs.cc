@@ -3,12 +3,17 @@
 
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
+#include <fcntl.h>
 #include <linux/if_link.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
+#include <cstdio>
 #include <cstdlib>
+#include <cstring>
+#include <iterator>
 #include <optional>
 #include <set>
 #include <utility>
@@ -24,6 +29,7 @@
 #include "dataplane/kernel/bpf_link.h"
 #include "dataplane/kernel/bpf_object.h"
 #include "dataplane/kernel/clsact.h"
+#include "dataplane/kernel/interface_xdp.h"
 #include "dataplane/kernel/pin_directory.h"
 
 namespace ringway::dp {
@@ -32,6 +38,9 @@ namespace {
 constexpr char kTcLink[] = "link-tc-";        // + ifindex: a pinned tcx link
 constexpr char kXdpLink[] = "link-xdp-";      // + ifindex
 constexpr uint32_t kHashSeed = 0x72696e67;  // of every balancer, for good: the same client hash finds the same entry on all
+
+// What an older release's programs and these read alike, as long as type and sizes are the same.
+const std::set<std::string> kKeptMaps = {"l4_vips", "l4_endpoints", "l4_flows", "l4_half_open", "l4_fragments", "l4_reasons"};
 
 std::string FolderOf(const std::string& pin_dir) { return absl::StrCat(pin_dir, "/l4-v", L4_ABI); }
 
@@ -80,6 +89,30 @@ absl::StatusOr<BpfObject<Skeleton>> LoadOver(const std::string& name, const PinD
   return object;
 }
 
+// One that is there already stays.
+void Move(const PinDirectory& from, const PinDirectory& to, const std::string& name) {
+  if (renameat2(AT_FDCWD, from.PathOf(name).c_str(), AT_FDCWD, to.PathOf(name).c_str(), RENAME_NOREPLACE) != 0 && errno != EEXIST) {
+    spdlog::warn("{}: cannot be taken over: {}", from.PathOf(name), std::strerror(errno));
+  }
+}
+
+// An older release's programs go on over the same maps until these replace them, link by link: no packet is without a program.
+// Tables and counters of another layout are made anew; flows of another layout are lost (FitPinnedMaps).
+void TakeOlder(const std::string& pin_dir, const PinDirectory& pins) {
+  for (int abi = L4_ABI - 1; abi > 0; --abi) {
+    const std::string folder = absl::StrCat(pin_dir, "/l4-v", abi);
+    struct stat status {};
+    if (stat(folder.c_str(), &status) != 0) continue;
+    const absl::StatusOr<PinDirectory> older = PinDirectory::Open(folder);
+    if (!older.ok()) continue;
+    for (const std::string& name : older->Names()) {
+      if (!name.starts_with("l4_") || kKeptMaps.contains(name)) Move(*older, pins, name);
+    }
+    if (const absl::Status s = PinDirectory::Remove(folder); !s.ok()) spdlog::warn("{}", std::string(s.message()));
+    spdlog::info("packet delivery: the flows and links of an older release are taken over from {}", folder);
+  }
+}
+
 std::optional<uint32_t> IndexAfter(const std::string& name, const std::string& prefix) {
   if (!name.starts_with(prefix)) return std::nullopt;
   char* end = nullptr;
@@ -97,6 +130,7 @@ struct PacketPrograms::State {
   BpfObject<l4_tc_bpf> tc;
   std::optional<BpfObject<l4_xdp_bpf>> xdp;
   std::optional<absl::Status> xdp_status;
+  std::set<uint32_t> xdp_ports;  // as written
   bool tcx = true;  // until the kernel says otherwise
   const api::Packet packet;
   const std::string log_folder;
@@ -121,6 +155,7 @@ PacketPrograms::~PacketPrograms() = default;
 absl::StatusOr<std::unique_ptr<PacketPrograms>> PacketPrograms::Load(const api::Packet& packet, const std::string& log_folder) {
   absl::StatusOr<PinDirectory> pins = PinDirectory::Open(FolderOf(packet.pin_dir));
   if (!pins.ok()) return pins.status();
+  TakeOlder(packet.pin_dir, *pins);
   absl::StatusOr<BpfObject<l4_tc_bpf>> tc = LoadOver<l4_tc_bpf>("l4_tc", *pins, packet, log_folder);
   if (absl::IsFailedPrecondition(tc.status())) {
     spdlog::warn("packet delivery begins anew, its kept flows are lost: {}", std::string(tc.status().message()));
@@ -179,13 +214,32 @@ absl::StatusOr<std::string> PacketPrograms::AttachXdp(uint32_t ifindex) {
   if (absl::Status s = LoadXdp(); !s.ok()) return s;
   const int program = bpf_program__fd((*state_->xdp)->progs.l4_xdp);
   const std::string name = kXdpLink + std::to_string(ifindex);
+  if (IsVeth(ifindex) && !TakesXdpFrames(ifindex)) {
+    if (absl::Status s = state_->pins.Unpin(name); !s.ok()) return s;
+    return absl::FailedPreconditionError(
+        "on a veth whose other end runs neither XDP nor GRO (or a kernel before 6.3, which cannot tell) what XDP sends back is lost without a word; tc is used");
+  }
   absl::StatusOr<UniqueFd> link = CreatePinnedLink(state_->pins, name, program, static_cast<int>(ifindex), BPF_XDP, XDP_FLAGS_DRV_MODE);
-  if (link.ok()) return "xdp (driver)";
+  if (link.ok()) return XdpAttachedHow(ifindex);  // one that was there is of either kind
   const std::string refused(link.status().message());
   link = CreatePinnedLink(state_->pins, name, program, static_cast<int>(ifindex), BPF_XDP, XDP_FLAGS_SKB_MODE);
   if (!link.ok()) return link.status();
   spdlog::warn("interface {}: its driver does not take XDP ({}), the generic one is used", ifindex, refused);
   return "xdp (generic)";
+}
+
+void PacketPrograms::SetXdpPorts(const std::vector<uint32_t>& interfaces) {
+  if (!state_->xdp) return;
+  const int ports = bpf_map__fd((*state_->xdp)->maps.xdp_ports);
+  std::set<uint32_t> wanted;
+  std::copy_if(interfaces.begin(), interfaces.end(), std::inserter(wanted, wanted.end()), TakesXdpFrames);
+  for (const uint32_t gone : state_->xdp_ports) {
+    if (!wanted.contains(gone)) bpf_map_delete_elem(ports, &gone);  // or the interface itself is gone, and its entry with it
+  }
+  state_->xdp_ports.clear();
+  for (const uint32_t ifindex : wanted) {
+    if (bpf_map_update_elem(ports, &ifindex, &ifindex, BPF_ANY) == 0) state_->xdp_ports.insert(ifindex);
+  }
 }
 
 void PacketPrograms::DetachFrom(uint32_t ifindex) {

@@ -1,12 +1,14 @@
 // The programs of packet delivery: loads them over the maps that are pinned, or makes and pins new ones, and attaches them to
 // interfaces. Links are pinned too: what is attached stays so when this process dies, and the next one replaces the program in
 // one step. On kernels before 6.6 (no tcx) the tc program is a filter of a clsact qdisc, which outlives us by itself.
-// Everything stands in PIN_DIR/l4-vN; Detach removes it, and with it every trace. One thread at a time.
+// Everything stands in PIN_DIR/l4-vN; Detach removes it, and with it every trace. What an older release left in a folder of
+// another number is taken over: its flows where their layout is the same, its links always. One thread at a time.
 #pragma once
 
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
@@ -30,6 +32,8 @@ class PacketPrograms {
   absl::StatusOr<std::string> AttachTo(uint32_t ifindex, api::PacketMode mode, std::string& trouble);
   // The interface is gone, or no longer wanted.
   void DetachFrom(uint32_t ifindex);
+  // Those of `interfaces` that take frames from XDP may get them; all others are reached through tc. Looked at anew each time.
+  void SetXdpPorts(const std::vector<uint32_t>& interfaces);
   // Interfaces that an earlier process attached to.
   std::vector<uint32_t> Attached() const;
 

@@ -10,6 +10,13 @@
 
 namespace ringway::dp {
 
+// Of handshakes: every connection's, but those whose step was repeated.
+struct PacketRoundTrip {
+  uint64_t samples = 0;
+  uint64_t us_sum = 0;
+  uint64_t us = 0;  // of the last ones, smoothed; 0: not known
+};
+
 // Of a service, or of an endpoint.
 struct PacketTraffic {
   uint64_t flows = 0;  // open at the last count
@@ -21,6 +28,9 @@ struct PacketTraffic {
   uint64_t bytes_to_endpoint = 0;
   uint64_t packets_to_client = 0;
   uint64_t bytes_to_client = 0;
+  uint64_t syn_repeated = 0;     // by clients that got no answer in time
+  PacketRoundTrip endpoint_rtt;  // SYN to SYN-ACK; none with direct return
+  PacketRoundTrip client_rtt;    // SYN-ACK to ACK
 };
 
 struct PacketReason {

@@ -28,6 +28,29 @@ void Add(PacketTraffic& sum, const PacketTraffic& one) {
   sum.bytes_to_endpoint += one.bytes_to_endpoint;
   sum.packets_to_client += one.packets_to_client;
   sum.bytes_to_client += one.bytes_to_client;
+  sum.syn_repeated += one.syn_repeated;
+  for (const auto round_trip : {&PacketTraffic::endpoint_rtt, &PacketTraffic::client_rtt}) {
+    (sum.*round_trip).samples += (one.*round_trip).samples;
+    (sum.*round_trip).us_sum += (one.*round_trip).us_sum;
+  }
+}
+
+// The mean of what came since `before`, a quarter of it each second that brings any.
+void Smooth(PacketRoundTrip& now, const PacketRoundTrip& before) {
+  now.us = before.us;
+  if (now.samples <= before.samples || now.us_sum < before.us_sum) return;
+  const uint64_t mean = std::max<uint64_t>((now.us_sum - before.us_sum) / (now.samples - before.samples), 1);
+  now.us = before.us == 0 ? mean : (before.us * 3 + mean) / 4;
+}
+
+template <typename Key>
+void SmoothAll(std::map<Key, PacketTraffic>& now, std::map<Key, PacketTraffic>& before) {
+  for (auto& [key, traffic] : now) {
+    const PacketTraffic& old = before[key];
+    Smooth(traffic.endpoint_rtt, old.endpoint_rtt);
+    Smooth(traffic.client_rtt, old.client_rtt);
+  }
+  before = now;
 }
 
 // The same with nobody ready.
@@ -167,6 +190,7 @@ void PacketThread::AttachInterfaces() {
     spdlog::info("packet delivery: interface {} is left", attached_.contains(index) ? attached_[index].name : std::to_string(index));
   }
   std::erase_if(attached_, [&](const auto& one) { return !chosen.contains(one.first); });
+  programs_->SetXdpPorts({chosen.begin(), chosen.end()});
   std::set<std::string> missing;
   for (const std::string& name : wanted ? MissingInterfaces(interfaces_.all(), packet.interfaces) : std::vector<std::string>()) {
     if (!missing_.contains(name)) spdlog::warn("packet delivery: there is no interface {} that is up; it is attached when it comes", name);
@@ -216,7 +240,8 @@ absl::Status PacketThread::WriteWanted(Clock::time_point now) {
   if (restore_) {
     if (absl::Status s = Restore(now); !s.ok()) return s;
   }
-  const Host host{interfaces_.addresses(), [this](const IpAddress& to) { return interfaces_.Source(to); }};
+  const Host host{interfaces_.addresses(), [this](const IpAddress& to) { return interfaces_.Source(to); },
+                  [this](const IpAddress& to) { return interfaces_.Peer(to); }};
   const absl::StatusOr<PacketPlan> plan = planner_.Next(WantedPacketServices(*applied_, host), now);
   if (!plan.ok()) return plan.status();
   return maps_.Write(*plan);
@@ -271,6 +296,8 @@ void PacketThread::Publish(Clock::time_point now) {
     }
     stats.endpoints[identity] = traffic;
   }
+  SmoothAll(stats.services, services_before_);
+  SmoothAll(stats.endpoints, endpoints_before_);
   stats.reasons = maps_.Reasons();
   stats.flow_entries = sweeper_.entries();
   stats.flow_entries_max = maps_.fds().flows_max;

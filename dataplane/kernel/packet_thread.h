@@ -90,6 +90,8 @@ class PacketThread {
   Clock::time_point published_at_{};
   Clock::time_point rested_{};  // the count by which slots were given back
   Clock::time_point written_{};  // what is applied was last written
+  std::map<std::string, PacketTraffic> services_before_;   // as published before, for what is new
+  std::map<uint64_t, PacketTraffic> endpoints_before_;
   std::string write_trouble_;
   std::string forwarding_trouble_;
 

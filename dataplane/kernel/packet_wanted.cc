@@ -52,7 +52,8 @@ void AddEndpoints(const api::Service& service, bool v6, const api::Packet& packe
   for (const api::Endpoint& endpoint : service.endpoints) {
     const auto address = ParseIp(endpoint.address, endpoint.port);
     if (!address.ok() || address->v6 != v6) continue;
-    out.push_back({PacketIdentity(service.name, endpoint), *address, SourceFor(*address, packet, host), endpoint.weight, StateOf(endpoint.state)});
+    out.push_back({PacketIdentity(service.name, endpoint), *address, SourceFor(*address, packet, host), endpoint.weight, StateOf(endpoint.state),
+                   packet.nat == api::PacketNat::kDirect ? 0 : host.peer(*address)});
   }
 }
 

@@ -14,6 +14,7 @@ namespace ringway::dp {
 struct Host {
   std::vector<IpAddress> addresses;                       // its own, loopback aside
   std::function<IpAddress(const IpAddress&)> source;      // which of them leads to an endpoint
+  std::function<uint32_t(const IpAddress&)> peer;         // Interfaces::Peer
 };
 
 std::vector<PacketService> WantedPacketServices(const api::Snapshot& snapshot, const Host& host);

@@ -8,6 +8,8 @@
 #include <l4_xdp.skel.h>
 #include <steer.skel.h>
 
+#include <utility>
+
 #include "dataplane/kernel/bpf_object.h"
 
 namespace ringway::dp {
@@ -15,10 +17,10 @@ namespace {
 
 template <typename Skeleton>
 ProgramFinding Try(const char* name, const char* what, const std::string& log_folder) {
-  ProgramFinding finding{name, what, false, ""};
+  ProgramFinding finding{name, what, ProgramVerdict::kNo, ""};
   absl::StatusOr<BpfObject<Skeleton>> object = BpfObject<Skeleton>::Open(name, log_folder);
   const absl::Status status = object.ok() ? object->Load() : object.status();
-  finding.usable = status.ok();
+  if (status.ok()) finding.verdict = ProgramVerdict::kUsable;
   finding.detail = std::string(status.message());
   return finding;
 }
@@ -26,10 +28,16 @@ ProgramFinding Try(const char* name, const char* what, const std::string& log_fo
 }  // namespace
 
 std::vector<ProgramFinding> TryPrograms(const std::string& log_folder) {
+  ProgramFinding xdp = Try<l4_xdp_bpf>("l4_xdp", "delivery \"packet\" on interfaces with mode \"xdp\"", log_folder);
+  if (xdp.verdict == ProgramVerdict::kUsable) xdp.detail = "not on a veth whose other end runs neither XDP nor GRO, where frames would be lost: l4_tc alone is used there";
   return {Try<l4_tc_bpf>("l4_tc", "delivery \"packet\"", log_folder),
-          Try<l4_xdp_bpf>("l4_xdp", "delivery \"packet\" on interfaces with mode \"xdp\"", log_folder),
+          std::move(xdp),
           Try<connect_bpf>("connect", "delivery \"connect\"", log_folder),
-          Try<steer_bpf>("steer", "choosing the worker of a new connection", log_folder)};
+          Try<steer_bpf>("steer", "choosing the worker of a new connection", log_folder),
+          {"observe", "", ProgramVerdict::kNoProgram,
+           "the proxy asks TCP_INFO for round trips and retransmits, packet delivery times the handshakes that pass: cheaper than a program (docs/adr/0010)"},
+          {"accelerate", "", ProgramVerdict::kNoProgram,
+           "bytes moved from socket to socket can be cut short without a sign, and no guard was found (docs/adr/0011); delivery \"connect\" does without a copy"}};
 }
 
 }  // namespace ringway::dp

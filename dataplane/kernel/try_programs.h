@@ -7,11 +7,13 @@
 
 namespace ringway::dp {
 
+enum class ProgramVerdict { kUsable, kNo, kNoProgram };  // kNoProgram: what one might look for and is done otherwise
+
 struct ProgramFinding {
   std::string name;   // "l4_tc"
   std::string what;   // what it is for
-  bool usable = false;
-  std::string detail;  // why not, with the path of the verifier's log; empty when usable
+  ProgramVerdict verdict = ProgramVerdict::kNo;
+  std::string detail;  // why not, with the path of the verifier's log; when usable, where it is not
 };
 
 // `log_folder` gets the verifier's log of each that is refused. Empty in a build without kernel programs.

@@ -35,7 +35,10 @@ json::object Traffic(const PacketTraffic& t) {
           {"packets_to_endpoint", t.packets_to_endpoint},
           {"bytes_to_endpoint", t.bytes_to_endpoint},
           {"packets_to_client", t.packets_to_client},
-          {"bytes_to_client", t.bytes_to_client}};
+          {"bytes_to_client", t.bytes_to_client},
+          {"syn_repeated", t.syn_repeated},
+          {"endpoint_rtt_ms", static_cast<double>(t.endpoint_rtt.us) / 1000},
+          {"client_rtt_ms", static_cast<double>(t.client_rtt.us) / 1000}};
 }
 
 json::object Packet(const PacketStats& p) {

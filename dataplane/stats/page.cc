@@ -194,15 +194,19 @@ std::string EndpointRow(const EndpointStats& e, const std::string& k) {
 std::string PacketFacts(const PacketTraffic& t, const std::string& k) {
   const auto number = [&](const char* name, const char* key, uint64_t v) { return Fact(name, Live("b", k + "packet/" + key, 'n', Grouped(v))); };
   const auto size = [&](const char* name, const char* key, uint64_t v) { return Fact(name, Live("b", k + "packet/" + key, 'b', Bytes(v))); };
+  const auto time = [&](const char* name, const char* key, const PacketRoundTrip& v) {
+    return Fact(name, Live("b", k + "packet/" + key, 'm', Milliseconds(static_cast<double>(v.us) / 1000)));
+  };
   return "<div class=\"facts\">" + number("flows now", "flows", t.flows) + number("flows", "flows_opened", t.flows_opened) +
          number("flows reset", "flows_reset", t.flows_reset) + number("flows dropped", "flows_dropped", t.flows_dropped) +
          number("flows refused", "refused", t.refused) + number("packets in", "packets_to_endpoint", t.packets_to_endpoint) +
          size("bytes in", "bytes_to_endpoint", t.bytes_to_endpoint) + number("packets out", "packets_to_client", t.packets_to_client) +
-         size("bytes out", "bytes_to_client", t.bytes_to_client) + "</div>";
+         size("bytes out", "bytes_to_client", t.bytes_to_client) + number("SYN again", "syn_repeated", t.syn_repeated) +
+         time("endpoint rtt", "endpoint_rtt_ms", t.endpoint_rtt) + time("client rtt", "client_rtt_ms", t.client_rtt) + "</div>";
 }
 
 std::string PacketEndpoints(const ServiceStats& s, const std::string& key) {
-  std::string out = HeadRow({"by packet", "flows now", "flows", "reset", "dropped", "refused", "packets in", "bytes in", "packets out", "bytes out"});
+  std::string out = HeadRow({"by packet", "flows now", "flows", "reset", "dropped", "refused", "packets in", "bytes in", "packets out", "bytes out", "SYN again", "rtt", "client rtt"});
   for (size_t i = 0; i < s.endpoints.size(); ++i) {
     const PacketTraffic& t = s.endpoints[i].packet;
     const std::string k = absl::StrCat(key, "endpoints/", i, "/packet/");
@@ -210,7 +214,9 @@ std::string PacketEndpoints(const ServiceStats& s, const std::string& key) {
     out += Number(k + "flows", t.flows) + Number(k + "flows_opened", t.flows_opened) + Number(k + "flows_reset", t.flows_reset) +
            Number(k + "flows_dropped", t.flows_dropped) + Number(k + "refused", t.refused) + Number(k + "packets_to_endpoint", t.packets_to_endpoint) +
            Size(k + "bytes_to_endpoint", t.bytes_to_endpoint) + Number(k + "packets_to_client", t.packets_to_client) +
-           Size(k + "bytes_to_client", t.bytes_to_client) + "</tr>";
+           Size(k + "bytes_to_client", t.bytes_to_client) + Number(k + "syn_repeated", t.syn_repeated) +
+           Time(k + "endpoint_rtt_ms", static_cast<double>(t.endpoint_rtt.us) / 1000) +
+           Time(k + "client_rtt_ms", static_cast<double>(t.client_rtt.us) / 1000) + "</tr>";
   }
   return out + kTableEnd;
 }

@@ -249,11 +249,22 @@ void PacketTraffics(Writer& w, const char* what, const Items& items, std::functi
       {"to_endpoint_packets_total", "counter", "Packets to endpoints, each segment of a large one counted.", &PacketTraffic::packets_to_endpoint},
       {"to_endpoint_bytes_total", "counter", "Bytes to endpoints, from the IP header on.", &PacketTraffic::bytes_to_endpoint},
       {"to_client_packets_total", "counter", "Packets to clients; none with direct return.", &PacketTraffic::packets_to_client},
-      {"to_client_bytes_total", "counter", "Bytes to clients.", &PacketTraffic::bytes_to_client}};
+      {"to_client_bytes_total", "counter", "Bytes to clients.", &PacketTraffic::bytes_to_client},
+      {"syn_repeated_total", "counter", "SYNs sent again by clients that got no answer in time.", &PacketTraffic::syn_repeated}};
   for (const Metric& metric : kMetrics) {
     w.Family(absl::StrCat("packet_", what, "_", metric.name), metric.type, metric.help);
     for (const auto& item : items) w.Sample(labels(item), item.packet.*metric.member);
   }
+  const auto round_trip = [&](const char* name, const char* help, PacketRoundTrip PacketTraffic::*member) {
+    w.Family(absl::StrCat("packet_", what, "_", name), "summary", help);
+    for (const auto& item : items) {
+      const PacketRoundTrip& one = item.packet.*member;
+      w.Sample(labels(item), Seconds(static_cast<double>(one.us_sum) / 1e6), "_sum");
+      w.Sample(labels(item), absl::StrCat(one.samples), "_count");
+    }
+  };
+  round_trip("handshake_to_endpoint_seconds", "Round trips between SYN and SYN-ACK; none with direct return.", &PacketTraffic::endpoint_rtt);
+  round_trip("handshake_to_client_seconds", "Round trips between SYN-ACK and ACK; none with direct return.", &PacketTraffic::client_rtt);
 }
 
 // Absent while no listener asks for it.

@@ -1,6 +1,7 @@
 // Flows: how they begin, are confirmed, end, and what a change of endpoints, tables and generations does to them.
 #include <arpa/inet.h>
 #include <sched.h>
+#include <unistd.h>
 
 #include <atomic>
 #include <functional>
@@ -49,6 +50,52 @@ TEST_P(L4Flow, StatesOfAConnectionThatTheClientEnds) {
   EXPECT_EQ(State(rig), L4_CLOSED);
   EXPECT_EQ(Name(Client(rig, kAck).verdict), "TO_ENDPOINT") << "the last ACK still passes";
   EXPECT_EQ(State(rig), L4_CLOSED);
+}
+
+// Milliseconds of a sum.
+double Ms(const l4_round_trip& one) { return static_cast<double>(one.sum << L4_MOMENT_SHIFT) / 1e6; }
+
+TEST_P(L4Flow, AHandshakeTellsBothRoundTrips) {
+  L4Rig rig;
+  Serve(rig, L4_NAT);
+  const Packet out = Client(rig, kSyn).reading.packet;
+  usleep(3000);
+  Endpoint(rig, out, kSyn | kAck);
+  Endpoint(rig, out, kSyn | kAck);
+  usleep(9000);
+  Client(rig, kAck);
+  Client(rig, kAck);
+  for (const l4_traffic& traffic : {rig.ServiceTraffic(), rig.EndpointTraffic(1)}) {
+    EXPECT_EQ(traffic.endpoint_rtt.samples, 1u);
+    EXPECT_EQ(traffic.client_rtt.samples, 1u);
+    EXPECT_GE(Ms(traffic.endpoint_rtt), 3);
+    EXPECT_GE(Ms(traffic.client_rtt), 9);
+    EXPECT_EQ(traffic.syn_repeated, 0u);
+  }
+}
+
+TEST_P(L4Flow, ARepeatedStepIsCountedAndNotMeasured) {
+  L4Rig rig;
+  Serve(rig, L4_NAT);
+  const Packet out = Client(rig, kSyn).reading.packet;
+  usleep(120000);
+  Client(rig, kSyn);
+  Client(rig, kSyn);
+  Endpoint(rig, out, kSyn | kAck);
+  Client(rig, kAck);
+  const l4_traffic traffic = rig.EndpointTraffic(1);
+  EXPECT_EQ(traffic.syn_repeated, 1u);
+  EXPECT_EQ(traffic.endpoint_rtt.samples, 0u);
+  EXPECT_EQ(traffic.client_rtt.samples, 1u);
+}
+
+TEST_P(L4Flow, DirectReturnTellsNoRoundTrip) {
+  L4Rig rig;
+  Serve(rig, L4_DIRECT);
+  Client(rig, kSyn);
+  Client(rig, kAck);
+  EXPECT_EQ(rig.ServiceTraffic().flows_opened, 1u);
+  EXPECT_EQ(rig.ServiceTraffic().endpoint_rtt.samples + rig.ServiceTraffic().client_rtt.samples, 0u);
 }
 
 TEST_P(L4Flow, StatesOfAConnectionThatTheEndpointEnds) {

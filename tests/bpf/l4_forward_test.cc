@@ -49,9 +49,9 @@ TEST_P(L4Forward, OutByAnotherInterface) {
   EXPECT_EQ(Name(back.verdict), way() == Way::kXdp ? "TO_CLIENT" : "NOT_OURS") << "tc: the frame is to eth0's address, not out0's";
 }
 
-TEST_P(L4Forward, WithoutLeaveXdpDoesNotRedirect) {
+TEST_P(L4Forward, XdpDoesNotRedirectToWhatTakesNoFrames) {
   RigOptions options;
-  options.flags = L4_OPTION_SOCKETS;
+  options.redirect = false;
   L4Rig rig(options);
   Serve(rig, L4_NAT);
   EndpointSpec far = Spec(1);

@@ -77,9 +77,13 @@ L4Rig::L4Rig(const RigOptions& options) : objects_(std::make_unique<Objects>()) 
   bpf_map* map = nullptr;
   bpf_object__for_each_map(map, objects_->xdp->obj) {
     const std::string name = bpf_map__name(map);
-    if (name.find(".rodata") == std::string::npos) Must(bpf_map__reuse_fd(map, Fd(name.c_str())) == 0, "reuse " + name);
+    if (name.find(".rodata") == std::string::npos && name != "xdp_ports") Must(bpf_map__reuse_fd(map, Fd(name.c_str())) == 0, "reuse " + name);
   }
   Must(l4_xdp_bpf::load(objects_->xdp) == 0, "load l4_xdp");
+  for (const char* interface : {"eth0", "out0"}) {
+    const uint32_t out = if_nametoindex(interface);
+    if (options.redirect && out != 0) Must(bpf_map_update_elem(bpf_map__fd(objects_->xdp->maps.xdp_ports), &out, &out, BPF_ANY) == 0, "xdp_ports");
+  }
 }
 
 L4Rig::~L4Rig() {

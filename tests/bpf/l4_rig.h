@@ -36,8 +36,9 @@ struct EndpointSpec {
 
 struct RigOptions {
   uint16_t port_first = 20000, port_last = 29999;
-  uint32_t flags = L4_OPTION_SOCKETS | L4_OPTION_XDP_REDIRECT;
+  uint32_t flags = L4_OPTION_SOCKETS;
   uint32_t flows_max = 65536, half_open_max = 65536;
+  bool redirect = true;    // eth0 and out0 take frames from XDP
   bool forwarding = true;  // ip_forward of the namespace
   bool network = true;     // false: no namespace is made, Attach is used
 };

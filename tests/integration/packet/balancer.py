@@ -26,7 +26,8 @@ class Feed:
         self.listener.listen(8)
         self.lock = threading.Lock()
         self.connections, self.acks, self.reports, self.refusals, self.snapshot = [], {}, {}, [], None
-        threading.Thread(target=self._accept, daemon=True).start()
+        self.accepting = threading.Thread(target=self._accept, daemon=True)
+        self.accepting.start()
 
     def _accept(self):
         while True:
@@ -82,6 +83,9 @@ class Feed:
                 self._send(conn, snapshot)
 
     def close(self):
+        # The thread ends before the descriptor's number is another feed's.
+        self.listener.shutdown(socket.SHUT_RDWR)
+        self.accepting.join()
         self.listener.close()
         for conn in self.connections:
             conn.close()

@@ -7,6 +7,7 @@ import os
 import socket
 import subprocess
 import threading
+import time
 
 _libc = ctypes.CDLL(None, use_errno=True)
 _numbers = itertools.count(0)
@@ -125,7 +126,7 @@ class Network:
     PORT = 8080  # of every endpoint, TCP and UDP
 
     def __init__(self, endpoints=3):
-        self.spaces, self.servers = [], {}
+        self.spaces, self.servers, self.endpoint_spaces = [], {}, {}
         try:
             self.client, self.balancer = self._space("client"), self._space("lb")
             join(self.balancer, "front", self.client, "eth0")
@@ -151,7 +152,7 @@ class Network:
         return space
 
     def _endpoint(self, name, number):
-        space = self._space(name)
+        space = self.endpoint_spaces[name] = self._space(name)
         join(self.balancer, f"port{number}", space, "eth0")
         self.balancer.ip("link", "set", f"port{number}", "master", "br0")
         for address, bits in ((f"10.77.2.{10 + number}", 24), (f"fd77:2::{10 + number}", 64)):
@@ -172,6 +173,51 @@ class Network:
         arm.sysctl("net.ipv4.ip_forward", 0)
         self.client.ip("route", "add", "10.77.2.0/24", "via", FRONT)
         self.balancer = arm
+
+    def answer_past_the_balancer(self):
+        """For direct return: endpoints hold the service's address themselves, and reach the client by the bridge, as a neighbour."""
+        join(self.balancer, "past", self.client, "eth1")
+        self.balancer.ip("link", "set", "past", "master", "br0")
+        for address in ("10.77.2.200/24", "fd77:2::200/64"):
+            self.client.ip("addr", "add", address, "dev", "eth1", *(["nodad"] if ":" in address else []))
+        for space in self.spaces:
+            space.sysctl("net.ipv4.conf.all.rp_filter", 0)
+        self.client.sysctl("net.ipv4.conf.eth1.rp_filter", 0)
+        for number, name in enumerate(self.names, 1):
+            space = self.endpoint_spaces[name]
+            space.ip("addr", "add", f"{FRONT}/32", "dev", "lo")
+            space.ip("addr", "add", f"{FRONT6}/128", "dev", "lo", "nodad")
+            space.ip("route", "add", f"{CLIENT}/32", "via", "10.77.2.200")
+            space.ip("route", "add", f"{CLIENT6}/128", "via", "fd77:2::200")
+            for address in (FRONT, FRONT6):
+                for udp in (False, True):
+                    self.servers[name, family_of(address), udp, "direct"] = Server(space, name, address, self.PORT, udp)
+        # Who has no link-local address yet cannot ask for a neighbour.
+        for space in (self.client, *self.endpoint_spaces.values()):
+            for _ in range(250):
+                if not space.ip("-6", "addr", "show", "tentative"):
+                    break
+                time.sleep(0.02)
+
+    def answer_through_the_balancer(self):
+        """For transparent: the endpoints' default route."""
+        for space in self.endpoint_spaces.values():
+            space.ip("route", "add", "default", "via", BACK)
+            space.ip("route", "add", "default", "via", BACK6)
+
+    def without_bridge(self):
+        """Each endpoint at the end of a veth pair of its own, with a route to it."""
+        for number in range(1, len(self.names) + 1):
+            self.balancer.ip("link", "set", f"port{number}", "nomaster")
+            self.balancer.ip("addr", "add", f"{BACK}/32", "dev", f"port{number}")
+            self.balancer.ip("addr", "add", f"{BACK6}/128", "dev", f"port{number}", "nodad")
+            self.balancer.ip("route", "add", f"10.77.2.{10 + number}/32", "dev", f"port{number}", "src", BACK)
+            self.balancer.ip("route", "add", f"fd77:2::{10 + number}/128", "dev", f"port{number}", "src", BACK6)
+        self.balancer.ip("link", "delete", "br0")
+
+    def takes_xdp_frames(self, space):
+        """What a frame sent back by XDP needs of a veth's other end: GRO; and what XDP needs of it: finished checksums."""
+        space.exec("ethtool", "-K", "eth0", "gro", "on", "tx", "off")
 
     def address(self, name, v6=False):
         number = 10 + int(name[1:])

@@ -9,7 +9,7 @@ import time
 import unittest
 
 from balancer import Balancer, wait_until
-from network import BACK, BACK6, FRONT, FRONT6, Network, echo, run
+from network import BACK, BACK6, CLIENT, CLIENT6, FRONT, FRONT6, Network, echo, run
 
 READY, DRAINING, DOWN = "ready", "draining", "down"
 
@@ -126,6 +126,108 @@ class Way(Packet):
         wait_until(lambda: self.metric("refused") >= 1, 5, "the refusal to be counted")
 
 
+class Topology(Packet):
+    """Both families, TCP and UDP, by each way of sending on: what the endpoints and the clients see of it."""
+
+    def start_both(self, port=80, attached=2, **packet):
+        route = [{"host": "", "path": "", "service": "web"}]
+        listeners = [{"name": f"{protocol}{n}", "bind": f"{host}:{port}", "protocol": protocol, "delivery": "packet", "routes": route}
+                     for n, host in enumerate((FRONT, f"[{FRONT6}]")) for protocol in ("tcp", "udp")]
+        self.balancer = Balancer(self.network, self.endpoints({}) + self.endpoints({}, v6=True), packet=packet, listeners=listeners)
+        self.balancer.start()
+        how = lambda: [i for i in self.balancer.stats()["packet"]["interfaces"] if i["how"]]
+        wait_until(lambda: len(how()) == attached, 10, f"{attached} interfaces:\n" + self.balancer.words())
+
+    def talk(self, port=80, count=20):
+        """The connections, all of them alive, after bulk on one; every endpoint had its share of each."""
+        flows, udp = [], set()
+        for address in (FRONT, FRONT6):
+            mine = [self.tcp(address=address, port=port) for _ in range(count)]
+            self.assertEqual({name for _, name in mine}, set(self.network.names))
+            flows += mine
+            echo(mine[0][0], os.urandom(100000))
+            for _ in range(count):
+                sock = self.network.client.socket(socket.AF_INET6 if ":" in address else socket.AF_INET, socket.SOCK_DGRAM)
+                self.socks.append(sock)
+                sock.settimeout(5)
+                sock.sendto(b"question", (address, port))
+                answer, peer = sock.recvfrom(100)
+                self.assertEqual(peer[:2], (address, port))
+                udp.add(answer)
+        self.assertEqual(udp, {name.encode() + b":question" for name in self.network.names})
+        self.assert_all_alive(flows)
+        return flows
+
+    def peers(self):
+        return {peer for server in self.network.servers.values() for peer in server.peers}
+
+    def counted(self):
+        wait_until(lambda: self.metric("flows_opened") >= 80 and self.metric("flows") >= 40, 10, "the flows to be counted")
+        return [s for s in self.balancer.stats()["services"] if s["name"] == "web"][0]
+
+    def test_nat(self):
+        self.start_both()
+        self.talk()
+        self.assertEqual(self.peers(), {BACK, BACK6})
+        service = self.counted()
+        self.assertGreater(service["packet"]["bytes_to_client"], 200000)
+        # Handshakes of 40 connections, each endpoint's and all together; on one machine they take less than a second.
+        for traffic in [service["packet"]] + [e["packet"] for e in service["endpoints"]]:
+            self.assertTrue(0 < traffic["endpoint_rtt_ms"] < 1000, traffic)
+            self.assertTrue(0 < traffic["client_rtt_ms"] < 1000, traffic)
+        metrics = self.balancer.stats("/metrics")
+        self.assertIn('ringway_packet_service_handshake_to_endpoint_seconds_count{service="web"} 40\n', metrics)
+        self.assertIn('ringway_packet_service_handshake_to_client_seconds_count{service="web"} 40\n', metrics)
+
+    def test_transparent_keeps_the_clients_addresses_where_the_way_back_leads_through_the_balancer(self):
+        self.network.answer_through_the_balancer()
+        self.start_both(nat="transparent")
+        flows = self.talk()
+        self.assertEqual(self.peers(), {CLIENT, CLIENT6})
+        self.assertGreater(self.counted()["packet"]["bytes_to_client"], 200000)
+        self.balancer.change([e for e in self.endpoints({}) + self.endpoints({}, v6=True) if e["id"] not in ("n/e1", "n/e1v6")])
+        self.assert_all_alive(flows)
+
+    def test_direct_return_goes_past_the_balancer(self):
+        self.network.answer_past_the_balancer()
+        self.start_both(port=Network.PORT, nat="direct")
+        flows = self.talk(port=Network.PORT)
+        self.assertEqual(self.peers(), {CLIENT, CLIENT6})
+        traffic = self.counted()["packet"]
+        self.assertEqual(traffic["bytes_to_client"], 0)
+        self.assertGreater(traffic["bytes_to_endpoint"], 200000)
+        self.assertEqual(traffic["endpoint_rtt_ms"], 0)
+        self.balancer.change([e for e in self.endpoints({}) + self.endpoints({}, v6=True) if e["id"] not in ("n/e1", "n/e1v6")])
+        self.assert_all_alive(flows)
+        self.balancer.kill()
+        self.balancer.start()
+        self.assert_all_alive(flows)
+
+    def test_containers_at_veth_pairs_of_their_own_get_packets_at_their_ends(self):
+        self.network.without_bridge()
+        sent = lambda: sum(int(self.network.balancer.exec("cat", f"/sys/class/net/port{n}/statistics/tx_bytes")) for n in (1, 2, 3))
+        before = sent()
+        self.start_both(attached=4, interfaces=[{"name": "front"}, {"name": "port*"}])
+        self.talk()
+        self.assertEqual(self.peers(), {BACK, BACK6})
+        self.assertGreater(self.counted()["packet"]["bytes_to_endpoint"], 200000)
+        self.assertLess(sent() - before, 20000)  # neighbours were asked for, no more: what is handed over is not transmitted
+
+    def test_xdp_sends_to_interfaces_that_take_its_frames(self):
+        self.network.without_bridge()
+        for space in (self.network.client, *self.network.endpoint_spaces.values()):
+            self.network.takes_xdp_frames(space)
+        self.start_both(attached=4, interfaces=[{"name": "front", "mode": "xdp"}, {"name": "port*", "mode": "xdp"}])
+        self.assertEqual({i["how"] for i in self.balancer.stats()["packet"]["interfaces"]}, {"xdp (driver) and tcx"})
+        self.talk()
+        self.assertEqual(self.peers(), {BACK, BACK6})
+        self.counted()
+        reasons = self.balancer.stats()["packet"]["reasons"]
+        by_tc = reasons["xdp_handed_on"]["packets"]
+        through = reasons["to_endpoint"]["packets"] + reasons["to_client"]["packets"]
+        self.assertGreater(through, 2 * by_tc, reasons)
+
+
 class Container(Packet):
     def test_one_interface_without_forwarding_and_a_wildcard_bind(self):
         self.network.one_arm()
@@ -236,6 +338,23 @@ class Lives(Packet):
         self.assert_all_alive(flows)
         self.assertIsNone(second.poll())
 
+    def test_what_an_older_release_left_is_taken_over(self):
+        self.start()
+        flows = self.many(40)
+        self.balancer.kill()
+        os.rename(f"{self.balancer.pins}/l4-v2", f"{self.balancer.pins}/l4-v1")
+        self.balancer.start()
+        self.wait_attached()
+        self.assertEqual(self.balancer.words().count("are taken over from"), 1)
+        self.assertEqual([name for name in os.listdir(self.balancer.pins) if name.startswith("l4-")], ["l4-v2"])
+        self.assertEqual(len([line for line in self.network.balancer.exec("bpftool", "net", "show").splitlines() if "l4_tc" in line]), 2)
+        self.assert_all_alive(flows)
+        self.assert_all_alive(self.many(40))
+        for sock, _ in flows:
+            sock.close()
+        self.assertEqual(self.balancer.stop(), 0)
+        self.assertEqual(self.balancer.traces(), [])
+
     def test_a_stop_lets_flows_end_and_leaves_no_trace(self):
         self.start()
         flows = self.many(20)
@@ -329,7 +448,7 @@ class Interfaces(Packet):
         wait_until(lambda: shown().get("late0"), 5, "late0")
         self.network.balancer.ip("link", "delete", "late0")
         wait_until(lambda: "late0" not in shown(), 5, "late0 to be forgotten")
-        self.assertEqual(len([pin for pin in os.listdir(self.balancer.pins + "/l4-v1") if pin.startswith("link-tc-")]), 2)
+        self.assertEqual(len([pin for pin in os.listdir(self.balancer.pins + "/l4-v2") if pin.startswith("link-tc-")]), 2)
         self.tcp()
 
     def test_an_interface_without_a_driver_for_xdp_has_the_generic_one_at_each_look(self):
@@ -344,7 +463,16 @@ class Interfaces(Packet):
         self.wait_attached()
         self.assertEqual(shown()["br0"], "xdp (generic) and tcx")
 
+    def test_a_veth_that_would_lose_what_xdp_sends_back_has_tc_alone(self):
+        self.start(packet={"interfaces": [{"name": "front", "mode": "xdp"}, {"name": "br0"}]})
+        shown = [i for i in self.balancer.stats()["packet"]["interfaces"] if i["name"] == "front"][0]
+        self.assertEqual(shown["how"], "tcx")
+        self.assertIn("lost without a word", shown["trouble"])
+        self.assertEqual(self.balancer.words().count("lost without a word"), 1)
+        self.assert_all_alive(self.many(20))
+
     def test_xdp_beside_tc(self):
+        self.network.takes_xdp_frames(self.network.client)
         self.start(packet={"interfaces": [{"name": "front", "mode": "xdp"}, {"name": "br0"}]})
         shown = {i["name"]: i["how"] for i in self.balancer.stats()["packet"]["interfaces"]}
         self.assertIn("xdp", shown["front"])

@@ -10,27 +10,28 @@
 namespace ringway::dp {
 namespace {
 
-constexpr uint32_t kSize = 16381;
+constexpr uint32_t kSize = 196613;  // L4_TABLE_SIZE
 
-std::vector<MaglevEndpoint> Endpoints(uint32_t count, uint32_t weight = 1) {
+// With `weights` above 1 they are 1, 2, ... `weights`, in turn.
+std::vector<MaglevEndpoint> Endpoints(uint32_t count, uint32_t weights = 1) {
   std::vector<MaglevEndpoint> endpoints;
-  for (uint32_t i = 1; i <= count; ++i) endpoints.push_back({IdentityHash("web/" + std::to_string(i)), weight, i});
+  for (uint32_t i = 1; i <= count; ++i) endpoints.push_back({IdentityHash("web/" + std::to_string(i)), 1 + i % weights, static_cast<uint16_t>(i)});
   return endpoints;
 }
 
-std::map<uint32_t, uint32_t> Shares(const std::vector<uint32_t>& table) {
+std::map<uint32_t, uint32_t> Shares(const std::vector<uint16_t>& table) {
   std::map<uint32_t, uint32_t> shares;
-  for (const uint32_t value : table) ++shares[value];
+  for (const uint16_t value : table) ++shares[value];
   return shares;
 }
 
-uint32_t Changed(const std::vector<uint32_t>& a, const std::vector<uint32_t>& b) {
+uint32_t Changed(const std::vector<uint16_t>& a, const std::vector<uint16_t>& b) {
   uint32_t changed = 0;
   for (uint32_t i = 0; i < kSize; ++i) changed += a[i] != b[i] ? 1 : 0;
   return changed;
 }
 
-TEST(Maglev, WithoutEndpointsItIsZeroes) { EXPECT_EQ(MaglevTable({}, kSize), std::vector<uint32_t>(kSize)); }
+TEST(Maglev, WithoutEndpointsItIsZeroes) { EXPECT_EQ(MaglevTable({}, kSize), std::vector<uint16_t>(kSize)); }
 
 TEST(Maglev, EqualWeightsGetEqualShares) {
   for (const uint32_t count : {1u, 2u, 3u, 10u, 160u}) {
@@ -56,19 +57,28 @@ TEST(Maglev, TheOrderOfEndpointsDoesNotMatter) {
   EXPECT_EQ(MaglevTable(endpoints, kSize), table);
 }
 
-// At most 1.5 times the share that has to move, up to 40 endpoints; 2.5 times at 100 (maglev.h).
-TEST(Maglev, OneThatLeavesMovesLittleBesideItsOwn) {
-  for (const uint32_t count : {3u, 10u, 40u}) {
-    const auto before = MaglevTable(Endpoints(count), kSize);
-    auto rest = Endpoints(count);
-    rest.erase(rest.begin() + count / 2);
-    EXPECT_LE(Changed(before, MaglevTable(rest, kSize)), kSize / count * 3 / 2) << count;
-  }
+// What moves, in entries of its own, when endpoint `value` leaves, or joins the others.
+double Disruption(const std::vector<MaglevEndpoint>& whole, const std::vector<uint16_t>& table, uint32_t value) {
+  auto rest = whole;
+  std::erase_if(rest, [&](const MaglevEndpoint& endpoint) { return endpoint.value == value; });
+  return static_cast<double>(Changed(table, MaglevTable(rest, kSize))) / static_cast<double>(std::count(table.begin(), table.end(), value));
 }
 
-TEST(Maglev, OneThatJoinsMovesLittleBesideItsOwn) {
-  for (const uint32_t count : {3u, 10u, 40u}) {
-    EXPECT_LE(Changed(MaglevTable(Endpoints(count), kSize), MaglevTable(Endpoints(count + 1), kSize)), kSize / (count + 1) * 3 / 2) << count;
+// 1 would be the ideal: its own and no other's. Weighted it is the mean; the lightest has a third of a mean share, and moves more.
+TEST(Maglev, OneThatLeavesOrJoinsMovesAtMostOneAndAHalfTimesItsOwn) {
+  for (const uint32_t count : {10u, 40u, 100u}) {
+    for (const uint32_t weights : {1u, 5u}) {
+      const auto endpoints = Endpoints(count, weights);
+      const auto table = MaglevTable(endpoints, kSize);
+      double sum = 0, worst = 0;
+      for (uint32_t value = count - 4; value <= count; ++value) {  // one of each weight
+        const double one = Disruption(endpoints, table, value);
+        sum += one;
+        worst = std::max(worst, one);
+      }
+      EXPECT_LE(sum / 5, 1.5) << count << ", weights to " << weights;
+      EXPECT_LE(worst, weights == 1 ? 1.5 : 1.7) << count << ", weights to " << weights;
+    }
   }
 }
 

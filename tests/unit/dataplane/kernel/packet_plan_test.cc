@@ -37,7 +37,7 @@ PacketService Web(std::vector<PacketEndpoint> endpoints, const std::string& name
 // What the kernel's maps would hold.
 struct Maps {
   std::vector<l4_endpoint> records = std::vector<l4_endpoint>(L4_ENDPOINTS_MAX);
-  std::map<uint32_t, std::vector<uint32_t>> tables;
+  std::map<uint32_t, std::vector<uint16_t>> tables;
   PacketPlanner::VipList vips;
 
   // Every step leaves maps that a packet may meet: no table names an endpoint that was never written, no address leads nowhere.

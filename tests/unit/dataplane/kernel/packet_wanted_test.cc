@@ -40,7 +40,8 @@ api::Snapshot Snapshot(std::vector<api::Listener> listeners) {
 
 Host TestHost() {
   return {{*ParseIp("192.0.2.1", 0), *ParseIp("192.0.2.2", 0), *ParseIp("fd01::1", 0)},
-          [](const IpAddress& to) { return *ParseIp(to.v6 ? "fd01::1" : "192.0.2.2", 0); }};
+          [](const IpAddress& to) { return *ParseIp(to.v6 ? "fd01::1" : "192.0.2.2", 0); },
+          [](const IpAddress& to) { return to.v6 ? 0u : 7u; }};
 }
 
 TEST(PacketWanted, OneServiceForEachFamilyThatAListenerHas) {
@@ -52,6 +53,7 @@ TEST(PacketWanted, OneServiceForEachFamilyThatAListenerHas) {
   EXPECT_EQ(services[0].endpoints[0].state, L4_READY);
   EXPECT_EQ(services[0].endpoints[1].state, L4_DEAD);
   EXPECT_EQ(services[0].endpoints[0].source, *ParseIp("192.0.2.2", 0));
+  EXPECT_EQ(services[0].endpoints[0].peer, 7u);
   EXPECT_EQ(services[1].name, "web/6");
   ASSERT_EQ(services[1].endpoints.size(), 1u);
   EXPECT_EQ(services[1].endpoints[0].state, L4_DRAINING);

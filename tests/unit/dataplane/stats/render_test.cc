@@ -134,6 +134,8 @@ TEST(RenderPrometheus, WhatTheKernelDeliversIsThereWhileItIsAskedFor) {
                              "ringway_packet_bytes_total{reason=\"no_port\"} 32", "ringway_packet_events_total{event=\"raced\"} 33",
                              "ringway_packet_table_entries{table=\"flows\"} 35", "ringway_packet_service_flows{service=\"web\"} 1",
                              "ringway_packet_service_flows_refused_total{service=\"web\"} 5",
+                             "ringway_packet_service_syn_repeated_total{service=\"web\"} 10", "ringway_packet_service_handshake_to_endpoint_seconds_count{service=\"web\"} 11",
+                             "ringway_packet_service_handshake_to_client_seconds_sum{service=\"web\"} 0.015",
                              "ringway_packet_interface_attached{interface=\"eth1\",how=\"none\"} 0"}) {
     EXPECT_THAT(text, HasSubstr(std::string(sample) + "\n"));
   }

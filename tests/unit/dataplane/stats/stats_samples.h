@@ -60,7 +60,7 @@ inline StatsModel SampleModel() {
   model.workers[1].limits[2] = 4;
   model.feed.used = true;
   model.feed.connected = true;
-  PacketTraffic traffic{1, 2, 3, 4, 5, 6, 7, 8, 9};
+  PacketTraffic traffic{1, 2, 3, 4, 5, 6, 7, 8, 9, 10, {11, 12000, 1300}, {14, 15000, 1600}};
   model.services[0].by_packet = true;
   model.services[0].packet = traffic;
   model.services[0].endpoints[1].packet = traffic;
