@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <cstring>
 #include <string>
 
 #include "common/log/log.h"
@@ -49,10 +50,12 @@ absl::Status Mark(const std::string& mark) {
 
 // One datagram of a dump: 1 it names a filter, 0 it is the end, -1 go on, -2 it says that it failed.
 int ReadDump(const char* data, size_t size) {
-  for (const nlmsghdr* at = reinterpret_cast<const nlmsghdr*>(data); NLMSG_OK(at, size); at = NLMSG_NEXT(at, size)) {
-    if (at->nlmsg_type == RTM_NEWTFILTER) return 1;
-    if (at->nlmsg_type == NLMSG_DONE) return 0;
-    if (at->nlmsg_type == NLMSG_ERROR) return -2;
+  nlmsghdr header;
+  for (size_t at = 0; at + sizeof(header) <= size; at += NLMSG_ALIGN(header.nlmsg_len)) {
+    std::memcpy(&header, data + at, sizeof(header));
+    if (header.nlmsg_type == RTM_NEWTFILTER) return 1;
+    if (header.nlmsg_type == NLMSG_DONE) return 0;
+    if (header.nlmsg_type == NLMSG_ERROR || header.nlmsg_len < sizeof(header)) return -2;
   }
   return -1;
 }
@@ -71,7 +74,7 @@ bool HasFilters(uint32_t ifindex, uint32_t side) {
   question.message.tcm_ifindex = static_cast<int>(ifindex);
   question.message.tcm_parent = TC_H_MAKE(TC_H_CLSACT, side);
   if (fd.get() < 0 || send(fd.get(), &question, sizeof(question), 0) < 0) return true;
-  alignas(nlmsghdr) char answer[32768];
+  char answer[32768];
   for (;;) {
     const ssize_t size = recv(fd.get(), answer, sizeof(answer), 0);
     if (size <= 0) return true;

@@ -131,8 +131,13 @@ void L4Rig::AttachTc(const std::string& interface) {
   const int program = bpf_program__fd(objects_->tc->progs.l4_tc);
   const int link = bpf_link_create(program, IndexOf(interface), BPF_TCX_INGRESS, nullptr);
   if (link >= 0) return objects_->links.push_back(link);
-  LIBBPF_OPTS(bpf_tc_hook, hook, .ifindex = IndexOf(interface), .attach_point = BPF_TC_INGRESS);
-  LIBBPF_OPTS(bpf_tc_opts, filter, .prog_fd = program);
+  bpf_tc_hook hook{};
+  hook.sz = sizeof(hook);
+  hook.ifindex = IndexOf(interface);
+  hook.attach_point = BPF_TC_INGRESS;
+  bpf_tc_opts filter{};
+  filter.sz = sizeof(filter);
+  filter.prog_fd = program;
   Must(bpf_tc_hook_create(&hook) == 0 && bpf_tc_attach(&hook, &filter) == 0, "attach l4_tc");
 }
 
