@@ -126,11 +126,12 @@ void PacketThread::Run() {
   if (const absl::Status s = KeepOnlyProgramPrivileges(); !s.ok()) spdlog::warn("packet delivery: {}", std::string(s.message()));
   std::unique_lock lock(mutex_);
   while (!stop_) {
-    if (newest_ != applied_) Take(newest_);
+    if (newest_ != applied_ && Clock::now() >= take_at_) Take(newest_);
     lock.unlock();
     if (applied_ != nullptr) Turn(Clock::now());
     lock.lock();
     if (!stop_ && newest_ == applied_) changed_.wait_for(lock, kTurnEvery);
+    else if (!stop_) changed_.wait_until(lock, take_at_);
   }
 }
 
@@ -229,6 +230,7 @@ void PacketThread::WriteMaps(Clock::time_point now) {
   const absl::Status status = WriteWanted(now);
   restore_ = !status.ok();
   written_ = Clock::now();
+  take_at_ = written_ + 4 * (written_ - now);
   const std::string trouble(status.message());
   if (trouble != write_trouble_ && !trouble.empty()) spdlog::error("packet delivery: the maps are not as they should be: {}; tried again each second", trouble);
   if (trouble.empty() && !write_trouble_.empty()) spdlog::info("packet delivery: the maps are as they should be");

@@ -1,6 +1,7 @@
 // The one thread that works on packet delivery's maps, links and flows. A turn, at most every 50 ms and at once for a new
-// snapshot: look at the interfaces, write what changed, go over a batch of flows, publish the counts. A write that fails is said
-// once and tried again each second from what the maps then hold.
+// snapshot: look at the interfaces, write what changed, go over a batch of flows, publish the counts. However fast snapshots come,
+// writing takes at most a fifth of the thread's time: the newest waits its turn. A write that fails is said once and tried again
+// each second from what the maps then hold.
 #pragma once
 
 #include <condition_variable>
@@ -87,6 +88,7 @@ class PacketThread {
   bool ending_ = false;   // no listener has packet delivery any more, flows are left
   bool restore_ = false;  // a write failed: what the maps hold is not known
   Clock::time_point retry_at_{};
+  Clock::time_point take_at_{};  // the next snapshot, not before
   Clock::time_point published_at_{};
   Clock::time_point rested_{};  // the count by which slots were given back
   Clock::time_point written_{};  // what is applied was last written
