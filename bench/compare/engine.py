@@ -9,7 +9,7 @@ from judge import median, summarize
 from l4 import measure as l4
 from l4.place import place_for
 from measure import round_of
-from processes import Failed, Process
+from processes import Failed, Process, wait_until_free
 from rows import BY_NAME, entries
 
 SATURATION = "small-64"
@@ -37,19 +37,15 @@ class Engine:
         return found
 
     def origin(self, listen, port, arguments):
-        """The port of the row before may be held for a moment yet: the kernel ends a ring behind its process's back."""
+        """The ports of the row before may be held for a moment yet, and take connections that nobody serves: the kernel ends a
+        ring behind its process's back."""
+        address, ports = listen.split(":")
+        wait_until_free(address, int(ports.split("-")[0]), int(ports.split("-")[-1]))
         command = [os.path.join(self.place.bin, "ringway-bench-origin"), "--listen", listen, *arguments]
-        end = time.monotonic() + 10
-        while True:
-            process = Process(command, self.place.cpus.origin, os.path.join(self.place.work, f"origin-{port}.output"))
-            self.started.append(process)
-            try:
-                process.wait_for(port, listen.split(":")[0])
-                return process
-            except Failed as failed:
-                if "already in use" not in str(failed) or time.monotonic() > end:
-                    raise
-                time.sleep(0.1)
+        process = Process(command, self.place.cpus.origin, os.path.join(self.place.work, f"origin-{port}.output"))
+        self.started.append(process)
+        process.wait_for(port, address)
+        return process
 
     def start(self, row, entry):
         place = place_for(row, ALL[entry.name], self.place, self.started) if row.l4 else self.place

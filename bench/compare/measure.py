@@ -128,7 +128,7 @@ def round_of(row, place, contender, origins, seconds, rate=0):
         found = figures(row, contender, outcome, user / (user + system) if user + system else 0, beside)
         # The counter saw the warm-up too; a second load's own connections are few. Health checks are among them.
         asked = found["rate"] * (seconds + warmup)
-        found["connects"] = max(0, begun) / asked if asked else None
+        found["connects"] = max(0, begun) / asked if asked and not row.idle else None  # idle ones were opened meanwhile
         if row.idle:
             found["rss_kib"], found["bytes_per_idle"] = most, (most - before) * 1024 / row.idle
         if beside:

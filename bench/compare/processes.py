@@ -3,6 +3,7 @@ import os
 import re
 import resource
 import signal
+import socket
 import subprocess
 import time
 from glob import glob
@@ -29,6 +30,22 @@ def raise_open_files(wanted=400_000):
         except (ValueError, OSError):
             continue
     return resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+
+
+def wait_until_free(address, first, last, seconds=10):
+    """Until nobody listens on any of these ports."""
+    end = time.monotonic() + seconds
+    for port in range(first, last + 1):
+        while True:
+            with socket.socket() as s:
+                s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                try:
+                    s.bind((address, port))
+                    break
+                except OSError as taken:
+                    if time.monotonic() > end:
+                        raise Failed(f"port {port} of {address}: {taken.strerror}") from None
+            time.sleep(0.02)
 
 
 class Process:
