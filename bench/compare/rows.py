@@ -72,10 +72,10 @@ ROWS = [
         load=connections(16) + ("--tcp", "--response", str(1 << 20)), settings=TCP, best=(TCP_BUFFERS, TCP_SPLICE),
         tcp=("--tcp", "--request", "64", "--response", str(1 << 20)), unit=1 << 20, quick=True),
     Row("idle-10000", "10,000 idle connections, 100 active", "Scale", load=connections(100) + ("--path", "/b/200"),
-        idle=10_000, metric="idle"),
+        idle=10_000, metric="idle", cost=0.5),
     Row("endpoints", "200 B response, by the number of endpoints", "Scale", **get(200, 64), contenders=("ringway", "haproxy", "nginx"),
         vary=tuple((f"{n:,} endpoint{'s' if n > 1 else ''}", {"endpoints": n, "check_interval": 60})
-                   for n in (1, 10, 1000, 10_000))),
+                   for n in (1, 10, 1000, 10_000)), cost=1.5),
     Row("access-log", "200 B response, access log off and on", "Scale", **get(200, 64), contenders=("ringway", "haproxy", "nginx"),
         vary=(("log off", {"log": False}), ("log on", {"log": True})),
         note="each writes a line per request to a file in memory: Ringway by its log thread, whose CPU is in the figure, HAProxy line by "

@@ -57,12 +57,12 @@ def waiting(row):
                      if result["metrics"].get("idle", {"median": 0})["median"] > IDLE_MOST)
 
 
-def reconnecting(row, least=0.05):
+def reconnecting(row, least=0.05, a_second=100):
     """Who opens connections to endpoints while it is measured, in words: what a pool spares, and what one
     that is too small costs. Health checks of all contenders are in it, so little is nothing."""
-    found = [(row["labels"][key], result["metrics"]["connects"]["median"]) for key, result in row["results"].items()
+    found = [(row["labels"][key], *(result["metrics"][name]["median"] for name in ("connects", "rate"))) for key, result in row["results"].items()
              if result["counts"] and "connects" in result["metrics"]]
-    return ", ".join(f"{label} {number(100 * share, 2)}" for label, share in found if share >= least)
+    return ", ".join(f"{label} {number(100 * share, 2)}" for label, share, rate in found if share >= least and share * rate >= a_second)
 
 
 def row_lines(row):
