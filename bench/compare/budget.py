@@ -9,7 +9,8 @@ class Budget:
     seconds since the begin of the run."""
 
     def __init__(self, rows, rounds, seconds, minutes):
-        self.rows, self.rounds_most, self.end, self.seconds = list(rows), rounds, minutes * 60, seconds
+        self.rows, self.rounds_most, self.seconds = list(rows), rounds, seconds
+        self.end = minutes * 58  # the last row cannot make up for what it takes itself
         turns = sum(contenders for contenders, _ in self.rows)
         spare = self.end / rounds - sum(contenders * (OVERHEAD + cost) for contenders, cost in self.rows)
         if turns and turns * seconds > spare:
