@@ -21,8 +21,14 @@ BENCHMARK(SetLater);
 void SetSooner(benchmark::State& state) {
   TimerWheel wheel(1);
   wheel.Init(0);
-  uint64_t deadline = uint64_t{1} << 40;
-  for (auto _ : state) wheel.Set(0, deadline -= TimerWheel::kTickUs);
+  uint64_t tick = 0;
+  for (auto _ : state) {
+    if (tick == 0) {
+      wheel.Clear(0);
+      tick = TimerWheel::kSlots - 2;
+    }
+    wheel.Set(0, --tick * TimerWheel::kTickUs);
+  }
 }
 BENCHMARK(SetSooner);
 
