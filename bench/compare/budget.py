@@ -25,7 +25,7 @@ class Budget:
 
     def rounds(self, now):
         """Of the row that comes next; fewer than asked for where the rows that are left would not fit otherwise."""
-        fit = int((self.end - now) / (self.pace * sum(map(self.each, self.rows))))
+        fit = int((self.end - now) / (self.pace * sum(map(self.each, self.rows))) + 0.1)  # a row or two too slow cost no round yet
         return max(min(ROUNDS_LEAST, self.rounds_most), min(self.rounds_most, fit))
 
     def row_ended(self, rounds, now):
