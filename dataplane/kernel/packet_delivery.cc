@@ -34,6 +34,12 @@ absl::StatusOr<UniqueFd> Lock(const std::string& folder) {
   return fd;
 }
 
+bool IsLeftBehind(const std::string& folder) {
+  if (!PacketPrograms::AreThere(folder)) return false;
+  const UniqueFd fd(open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  return fd.get() >= 0 && flock(fd.get(), LOCK_EX | LOCK_NB) == 0;
+}
+
 }  // namespace
 
 class PacketDelivery::Thread : public PacketThread {
@@ -65,9 +71,10 @@ absl::Status PacketDelivery::Load(const api::Snapshot& snapshot) {
   return absl::OkStatus();
 }
 
-// What an earlier process left goes on serving its listeners: they may be gone from the config meanwhile.
+// What an earlier process left goes on serving its listeners: they may be gone from the config meanwhile. What belongs to another
+// dataplane that runs is none of ours.
 void PacketDelivery::Apply(std::shared_ptr<const api::Snapshot> snapshot) {
-  if (!std::exchange(looked_, true) && !prepared_ && PacketPrograms::AreThere(snapshot->packet.pin_dir)) Prepare(*snapshot).IgnoreError();
+  if (!prepared_ && IsLeftBehind(snapshot->packet.pin_dir)) Prepare(*snapshot).IgnoreError();
   if (thread_ != nullptr) thread_->Apply(std::move(snapshot));
 }
 

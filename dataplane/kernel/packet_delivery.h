@@ -50,7 +50,6 @@ class PacketDelivery {
   const std::string log_folder_;
   std::string pin_dir_;
   bool prepared_ = false;
-  bool looked_ = false;  // for what an earlier process left
   absl::Status status_;
   std::unique_ptr<Thread> thread_;
 };

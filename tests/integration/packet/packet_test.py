@@ -438,6 +438,22 @@ class Lives(Packet):
             other.close()
         self.tcp()
 
+    def test_a_dataplane_without_such_listeners_leaves_another_ones_alone(self):
+        self.start()
+        flows = self.many(20)
+        other = Balancer(self.network, self.endpoints({}), packet={"pin_dir": self.balancer.pins}, listeners=[
+            {"name": "proxied", "bind": f"{FRONT}:81", "protocol": "tcp", "routes": [{"host": "", "path": "", "service": "web"}]}])
+        try:
+            other.snapshot["stats"]["bind"] = "127.0.0.1:9001"
+            other.start()
+            other.change()
+            self.assertNotIn("packet delivery", other.words())
+            self.tcp(port=81)
+        finally:
+            other.close()
+        self.assert_all_alive(flows)
+        self.tcp()
+
 
 class Interfaces(Packet):
     def test_an_interface_that_comes_later_is_attached_and_one_that_goes_is_forgotten(self):
