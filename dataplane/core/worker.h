@@ -10,7 +10,8 @@
 //   worker_bulk.h      long bodies and streams: moved when ready, in turns
 //   worker_close.h     receives that wait for a buffer, deadlines, closing
 //   worker_log.h       the access log's records
-// docs/LIFE_OF_A_REQUEST.md walks through them. No allocation after construction except in AdoptMap; no lock; no log.
+// docs/LIFE_OF_A_REQUEST.md walks through them. No allocation after construction except in AdoptMap; no lock; no log. What every
+// request runs through and one hot caller calls is inlined by name: entering and leaving cost more than it does (docs/adr/0012).
 //
 // Five rules: a Tag is slot + generation; every submission goes through an Arm/Submit function that sets the socket's flag;
 // a slot is freed only when its socket is quiet; one send in flight per socket; a receive without buffer is parked.

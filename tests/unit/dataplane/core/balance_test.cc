@@ -81,6 +81,26 @@ TEST_P(BalancerTest, RequestsInFlightSurviveASwap) {
   EXPECT_EQ(balancer_.Endpoint(10).in_flight, 0u);
 }
 
+TEST_P(BalancerTest, RequestsInFlightSurviveAChangeOfPolicy) {
+  const BackendMap queued = MapOf(Balance::kLeastRequests, {10, 11});
+  const BackendMap other = MapOf(GetParam(), {10, 11, 12});
+  Adopt(queued);
+  balancer_.Acquire(10);
+  balancer_.Acquire(11);
+  Adopt(other);
+  balancer_.Acquire(12);
+  balancer_.Release(10);
+  const BackendMap again = MapOf(Balance::kLeastRequests, {10, 11, 12});
+  Adopt(again);
+  EXPECT_EQ(Choose(), 10u);  // the only one with nothing in flight
+  const BackendMap fewer = MapOf(GetParam(), {10});
+  Adopt(fewer);
+  balancer_.Release(11);  // not ready any more
+  balancer_.Release(12);
+  EXPECT_EQ(balancer_.Endpoint(11).in_flight + balancer_.Endpoint(12).in_flight, 0u);
+  EXPECT_EQ(Choose(), 10u);
+}
+
 TEST_P(BalancerTest, EqualEndpointsGetEqualShares) {
   const BackendMap map = MapOf(GetParam(), {10, 11, 12, 13});
   Adopt(map);
@@ -109,6 +129,31 @@ TEST_P(RoundRobinTest, FollowsTheScheduleStepByStep) {
   for (int i = 0; i < 6; ++i) got += Choose() == 10 ? 'a' : 'b';
   EXPECT_EQ(std::count(got.begin(), got.end(), 'a'), 4);
   EXPECT_EQ(got.substr(0, 3), got.substr(3));
+}
+
+TEST_P(RoundRobinTest, OneThatIsOutOrFullIsPassedOver) {
+  auto service = ServiceOf(GetParam(), {10, 11, 12});
+  service->in_flight_max = 1;
+  const BackendMap map = MapOf(service);
+  Adopt(map);
+  balancer_.NoteFailure(10, EjectionReason::kConnect, 0, 0);
+  balancer_.Acquire(12);
+  for (int i = 0; i < 6; ++i) EXPECT_EQ(Choose({}, 1), 11u);
+  balancer_.Acquire(11);
+  EXPECT_EQ(Choose({}, 1), kNoHandle);
+  EXPECT_TRUE(full_);
+}
+
+TEST_P(RoundRobinTest, FewerEndpointsAfterASwapAreAllChosen) {
+  const BackendMap many = MapOf(GetParam(), {10, 11, 12, 13, 14, 15, 16});
+  const BackendMap few = MapOf(GetParam(), {10, 11});
+  Adopt(many);
+  for (int last = 0; last < 7; ++last) {
+    Adopt(many);
+    Choose();
+    Adopt(few);
+    EXPECT_EQ(Choose() + Choose(), 21u);
+  }
 }
 
 TEST_P(RoundRobinTest, GoesOnWhereItWasAfterASwap) {
