@@ -9,6 +9,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <string>
@@ -114,6 +115,7 @@ absl::Status UringIo::ProvideSmall() {
   int error = 0;
   pool.ring = io_uring_setup_buf_ring(&ring_, pool.count, static_cast<int>(Group::kSmall), 0, &error);
   if (pool.ring == nullptr) return Error("io_uring_register(PBUF_RING)", -error);
+  pool.ring_target = std::min(pool.count, kRingFirst);
   return absl::OkStatus();
 }
 
@@ -157,7 +159,7 @@ io_uring_sqe* UringIo::NextSqe() {
 
 void UringIo::Submit(uint32_t timeout_ms) {
   Pool& pool = PoolOf(Group::kSmall);
-  while (pool.in_ring < kRingTarget && !pool.reserve.empty()) {
+  while (pool.in_ring < pool.ring_target && !pool.reserve.empty()) {
     const uint16_t id = pool.reserve.back();
     pool.reserve.pop_back();
     Provide(pool, id);
@@ -178,9 +180,13 @@ void UringIo::Provide(Pool& pool, uint16_t id) {
   ++pool.in_ring;
 }
 
+void UringIo::GiveMore(Pool& pool) {
+  if (!pool.reserve.empty()) pool.ring_target = std::min(pool.count, 2 * pool.ring_target);
+}
+
 void UringIo::ReturnBuffer(Group group, uint16_t id) {
   Pool& pool = PoolOf(group);
-  if (group == Group::kSmall && pool.in_ring < kRingTarget) Provide(pool, id);
+  if (group == Group::kSmall && pool.in_ring < pool.ring_target) Provide(pool, id);
   else pool.reserve.push_back(id);
 }
 

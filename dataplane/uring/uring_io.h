@@ -97,6 +97,8 @@ class UringIo {
       if ((cqe->flags & IORING_CQE_F_BUFFER) != 0) {
         c.buffer = static_cast<uint16_t>(cqe->flags >> IORING_CQE_BUFFER_SHIFT);
         --PoolOf(Group::kSmall).in_ring;
+      } else if (c.result == -ENOBUFS) {
+        GiveMore(PoolOf(Group::kSmall));
       }
       handler(c);
     }
@@ -105,7 +107,7 @@ class UringIo {
 
  private:
   static constexpr uint64_t kWakeTag = ~uint64_t{0};
-  static constexpr uint32_t kRingTarget = 256;  // small buffers the kernel gets; the rest stays aside, last returned first used
+  static constexpr uint32_t kRingFirst = 256;  // small buffers the kernel gets; the rest stays aside, last returned first used
 
   struct Pool {
     io_uring_buf_ring* ring = nullptr;  // of the small ones
@@ -114,6 +116,7 @@ class UringIo {
     uint32_t count = 0;
     uint32_t buffer_size = 0;
     uint32_t in_ring = 0;
+    uint32_t ring_target = 0;  // doubled when the kernel ran out of them between two turns
     std::vector<uint16_t> reserve;
   };
 
@@ -128,6 +131,7 @@ class UringIo {
   Pool& PoolOf(Group group) { return pools_[static_cast<size_t>(group)]; }
   absl::Status ProvideSmall();
   void Provide(Pool& pool, uint16_t id);
+  static void GiveMore(Pool& pool);
   void Poll(int fd, unsigned events, Tag tag);
   io_uring_sqe* NextSqe();
   void Submit(uint32_t timeout_ms);
