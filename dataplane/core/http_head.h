@@ -4,7 +4,7 @@
 // themselves are bounded by the caller's limits.
 //
 // Strict on purpose (RFC 9112 section 11): what two parsers could read differently is refused, not
-// repaired. Every vector has a test in tests/unit/dataplane/core/http_head_*_test.cc.
+// repaired. Every vector has a test in tests/unit/dataplane/core/http_*_test.cc.
 #pragma once
 
 #include <cstdint>
