@@ -70,6 +70,16 @@ class Rows(unittest.TestCase):
         found = self.measure("l4-packets", self.ways("ringway", "haproxy"))
         self.assertEqual(set(found["left_out"]), {"ringway", "haproxy"})
 
+    def test_the_flow_table_holds_what_it_was_given(self):
+        done = subprocess.run([sys.executable, os.path.join(COMPARE, "..", "flow_table", "run"), "--flows", "2000", "--json", self.json],
+                              env=dict(os.environ, TMPDIR=self.folder), capture_output=True, text=True, timeout=110, check=False)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        with open(self.json) as f:
+            found = json.load(f)
+        self.assertGreaterEqual(found["entries"], 4000)
+        self.assertEqual((found["sampled"], found["answered"], found["opened_by_sample"]), (2000, 2000, 0))
+        self.nothing_is_left()
+
 
 if __name__ == "__main__":
     if os.geteuid() != 0 or not os.path.exists("/sys/fs/bpf"):
