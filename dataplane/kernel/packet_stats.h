@@ -51,6 +51,7 @@ struct PacketStats {
   bool wanted = false;   // a listener has packet delivery
   bool active = false;   // the kernel delivers
   std::string trouble;   // why not, or what is not as it should be, in words
+  uint64_t snapshot_version = 0;  // what the kernel's tables hold: may be behind the workers' by a moment; 0: nothing yet
   std::vector<PacketInterfaceStats> interfaces;
   std::map<std::string, PacketTraffic> services;                       // by name, both families together
   std::map<uint64_t, PacketTraffic> endpoints;                         // by IdentityHash of EndpointIdentity

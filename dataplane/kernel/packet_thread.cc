@@ -235,7 +235,12 @@ void PacketThread::WriteMaps(Clock::time_point now) {
   if (trouble != write_trouble_ && !trouble.empty()) spdlog::error("packet delivery: the maps are not as they should be: {}; tried again each second", trouble);
   if (trouble.empty() && !write_trouble_.empty()) spdlog::info("packet delivery: the maps are as they should be");
   write_trouble_ = trouble;
-  if (restore_) retry_at_ = now + kRetryEvery;
+  if (restore_) {
+    retry_at_ = now + kRetryEvery;
+    return;
+  }
+  const std::lock_guard guard(mutex_);
+  stats_.snapshot_version = applied_->version;
 }
 
 absl::Status PacketThread::WriteWanted(Clock::time_point now) {
@@ -307,6 +312,7 @@ void PacketThread::Publish(Clock::time_point now) {
   stats.half_open_entries_max = maps_.fds().half_open_max;
   stats.swept = sweeper_.swept();
   const std::lock_guard guard(mutex_);
+  stats.snapshot_version = stats_.snapshot_version;
   stats_ = std::move(stats);
 }
 

@@ -48,6 +48,7 @@ json::object Packet(const PacketStats& p) {
   for (const PacketReason& r : p.reasons) reasons[r.name] = json::object{{"packets", r.packets}, {"bytes", r.bytes}, {"event", r.event}};
   return {{"wanted", p.wanted},
           {"active", p.active},
+          {"snapshot_version", p.snapshot_version},
           {"trouble", p.trouble},
           {"interfaces", std::move(interfaces)},
           {"flow_entries", p.flow_entries},

@@ -276,6 +276,8 @@ void Packet(Writer& w, const StatsModel& m) {
   if (!p.active) return;
   w.Family("packet_trouble", "gauge", "1 while something of packet delivery is not as it should be; the stats page says what.");
   w.Sample("", p.trouble.empty() ? 0 : 1);
+  w.Family("packet_snapshot_version", "gauge", "Version of the snapshot that the kernel's tables hold.");
+  w.Sample("", p.snapshot_version);
   w.Family("packet_interface_attached", "gauge", "1 while the programs are attached to the interface.");
   for (const PacketInterfaceStats& i : p.interfaces) w.Sample(absl::StrCat(Label("interface", i.name), ",", Label("how", i.how.empty() ? "none" : i.how)), i.how.empty() ? 0 : 1);
   const std::pair<const char*, uint64_t> tables[] = {{"flows", p.flow_entries}, {"half_open", p.half_open_entries}};

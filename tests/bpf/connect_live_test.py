@@ -10,6 +10,7 @@ import tempfile
 import threading
 import unittest
 
+import ports
 import ringway_client as rw
 
 BIN = os.environ["RINGWAY_BIN"]
@@ -65,8 +66,8 @@ class Place(unittest.TestCase):
         self.cgroup = os.path.join(root, f"ringway-live-{os.getpid()}")
         os.mkdir(self.cgroup)
         self.a, self.b = Server("a"), Server("b")
-        self.stats_port = rw.free_port()
-        self.service = ("127.77.0.1", rw.free_port("127.77.0.1"))
+        self.stats_port = ports.free_port()
+        self.service = ("127.77.0.1", ports.free_port("127.77.0.1"))
         self.processes = []
 
     def tearDown(self):

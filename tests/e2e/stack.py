@@ -8,6 +8,7 @@ ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)
 sys.path.insert(0, os.path.join(ROOT, "tests", "support"))
 
 import docker_engine  # noqa: E402
+import ports  # noqa: E402
 import ringway_client as rw  # noqa: E402
 
 PROJECT = "ringway-e2e"
@@ -20,7 +21,7 @@ class Stack:
     def __init__(self, host, delivery="proxy"):
         self.host = host
         self.files = [word for path in [COMPOSE, *BESIDE[delivery]] for word in ("-f", path)]
-        self.ports = {"http": rw.free_port(), "stats": rw.free_port(), "catalog": rw.free_port()}
+        self.ports = {"http": ports.free_port(), "stats": ports.free_port(), "catalog": ports.free_port()}
         self.environment = dict(os.environ, RINGWAY_IMAGE="ringway:e2e", RINGWAY_WEB_IMAGE="ringway-web:e2e",
                                 RINGWAY_HTTP_PORT=str(self.ports["http"]), RINGWAY_STATS_PORT=str(self.ports["stats"]),
                                 RINGWAY_CATALOG_PORT=str(self.ports["catalog"]), BUILDKIT_PROGRESS="plain")

@@ -11,6 +11,7 @@ import time
 import urllib.request
 
 import paths  # adds tests/support
+import ports
 import ringway_client as rw
 from processes import Process
 
@@ -72,7 +73,7 @@ class Consul:
         self.gated = gated
         if shutil.which("consul") is None:
             raise FileNotFoundError("consul is not installed; scripts/install-deps test installs it")
-        ports = {name: paths.free_port() for name in ("http", "server", "serf_lan", "serf_wan")}
+        ports = {name: ports.free_port() for name in ("http", "server", "serf_lan", "serf_wan")}
         self.port = ports["http"]
         data = os.path.join(folder, "consul")
         os.makedirs(data, exist_ok=True)

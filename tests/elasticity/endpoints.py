@@ -5,6 +5,7 @@ import os
 import signal
 
 import paths
+import ports
 import ringway_client as rw
 from processes import Process, children_of, send
 
@@ -155,7 +156,7 @@ class Light:
     """ringway-origin on every address of one port: endpoints are addresses 127.x.y.z, registered by the test itself."""
 
     def __init__(self, world):
-        self.port = paths.free_port("0.0.0.0")
+        self.port = ports.free_port("0.0.0.0")
         self.acted_log = os.path.join(world.folder, "origin.acted.log")
         self.process = Process("origin", [paths.program("ringway-origin"), "--port", str(self.port), "--log", self.acted_log], world.folder)
         self.process.start()

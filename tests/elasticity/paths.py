@@ -1,9 +1,7 @@
 """Where the parts are; adds tests/support to the module path."""
 import glob
 import os
-import random
 import shutil
-import socket
 import sys
 
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -14,18 +12,6 @@ APACHE_MODULES = "/usr/lib/apache2/modules"
 sys.path.insert(0, os.path.join(ROOT, "tests", "support"))
 
 import ringway_client as rw  # noqa: E402
-
-
-def free_port(address="127.0.0.1"):
-    """Below the range that the kernel gives to connections: the load of this run opens thousands between a look and the bind."""
-    while True:
-        port = random.randrange(11000, 32000)
-        with socket.socket() as probe:
-            try:
-                probe.bind((address, port))
-                return port
-            except OSError:
-                continue
 
 
 def program(name):

@@ -9,6 +9,7 @@ import tempfile
 import time
 
 import paths
+import ports
 import ringway_client as rw
 from catalogs import Api
 from endpoints import Apache, Light, Origin, acted_twice
@@ -27,7 +28,7 @@ class World:
         self.html = self.pages()
         network = next(_networks)
         self.network = f"127.{32 + os.getpid() % 180}.{network % 250}"
-        self.ports = {what: paths.free_port() for what in ("http", "stats", "catalog")}
+        self.ports = {what: ports.free_port() for what in ("http", "stats", "catalog")}
         self.http_url = f"http://127.0.0.1:{self.ports['http']}/"
         self.catalog_url = catalog.url(self.ports["catalog"])
         self.api = Api(self.catalog_url)
@@ -107,7 +108,7 @@ class World:
         """`at` is (address, port), else it gets some of its own."""
         number = len(self.endpoints) + 1
         address = at[0] if at else options["namespace"].address if options.get("namespace") else self.address(number)
-        port = at[1] if at else paths.free_port(address) if not options.get("namespace") else 80
+        port = at[1] if at else ports.free_port(address) if not options.get("namespace") else 80
         endpoint = kind(self, f"{self.service}-{number}", address, port, **options)
         self.endpoints.append(endpoint)
         return endpoint

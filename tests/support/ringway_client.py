@@ -35,12 +35,6 @@ def wait_until(condition, timeout, what, interval=0.05):
         time.sleep(interval)
 
 
-def free_port(address="127.0.0.1"):
-    with socket.socket() as probe:
-        probe.bind((address, 0))
-        return probe.getsockname()[1]
-
-
 def get(url, user=None, password=None, timeout=5, method="GET"):
     """(status, headers, body bytes); a refusal with a status is an answer too."""
     request = urllib.request.Request(url, method=method)

@@ -12,13 +12,11 @@ import threading
 import time
 import unittest
 
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "support"))
+
+from ports import free_port  # noqa: E402
+
 LOAD, ORIGIN, PROXY = (sys.argv.pop(1) for _ in range(3))
-
-
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 def start(program, port, *arguments):

@@ -224,10 +224,10 @@ class Mapping(support.Case):
 
 class Embedded(support.Case):
     def test_another_control_planes_embedded_catalog_in_the_place_of_consul(self):
-        port, = support.free_ports(1)
+        port = support.free_port()
         first = support.ControlPlane.__new__(support.ControlPlane)
         root = self.folder("first")
-        http_port, stats_port = support.free_ports(2)
+        http_port, stats_port = support.free_port(), support.free_port()
         first.root, first.path = root, os.path.join(root, "ringway.json")
         os.makedirs(os.path.join(root, "data"))
         first.config = {"catalog": {"type": "embedded", "listen": f"127.0.0.1:{port}", "data_dir": os.path.join(root, "data")},

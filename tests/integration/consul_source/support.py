@@ -14,6 +14,10 @@ import threading
 import time
 import unittest
 
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "support"))
+
+from ports import free_port  # noqa: E402
+
 BIN = os.environ["RINGWAY_BIN"]
 HANG_GUARD_S = float(os.environ.get("HANG_GUARD_S", 60))
 PORT_KEYS = ("http", "https", "server", "serf_lan", "serf_wan")
@@ -32,16 +36,6 @@ def wait_until(condition, what):
             last = error
         time.sleep(0.02)
     raise AssertionError(f"never happened: {what() if callable(what) else what} (last: {last!r})")
-
-
-def free_ports(count, address="127.0.0.1"):
-    probes = [socket.socket() for _ in range(count)]
-    for probe in probes:
-        probe.bind((address, 0))
-    ports = [probe.getsockname()[1] for probe in probes]
-    for probe in probes:
-        probe.close()
-    return ports
 
 
 class Process:
@@ -79,7 +73,7 @@ class Consul(Process):
 
     def __init__(self, root, name="s1", address="127.0.0.1", join=(), expect=1, more=None, token=None):
         self.name, self.address, self.token = name, address, token
-        self.ports = dict(zip(PORT_KEYS, free_ports(len(PORT_KEYS), address)))
+        self.ports = {key: free_port(address) for key in PORT_KEYS}
         self.url = f"http://{address}:{self.ports['http']}"
         folder = os.path.join(root, name)
         os.makedirs(folder)
@@ -330,7 +324,7 @@ class ControlPlane(Process):
     def __init__(self, root, addresses, services=("web",), catalog=None, http_port=None, stats_port=None, service=None):
         self.root = root
         os.makedirs(os.path.join(root, "data"), exist_ok=True)
-        http_port, stats_port = (http_port, stats_port) if http_port else free_ports(2)
+        http_port, stats_port = (http_port, stats_port) if http_port else (free_port(), free_port())
         self.http_port, self.stats_port = http_port, stats_port
         self.config = {
             "catalog": {"type": "consul", "address": addresses, "data_dir": os.path.join(root, "data"), **(catalog or {})},

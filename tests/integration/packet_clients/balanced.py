@@ -7,7 +7,7 @@ import subprocess
 
 import ringway_client as rw
 from network import BACK, BACK6, FRONT, FRONT6, Network, run
-from parts import Endpoint
+from parts import ENDS_WITH_US, Endpoint
 
 BIN = os.environ["RINGWAY_BIN"]
 PORTS = {"web": 80, "cache": 6379, "dns": 53}
@@ -74,7 +74,7 @@ class Balanced:
         with open(os.path.join(self.folder, "log"), "w") as log:
             # Not by `ip netns exec`, which mounts a /sys without cgroups.
             self.process = subprocess.Popen(
-                ["nsenter", f"--net=/var/run/netns/{self.network.balancer.name}", os.path.join(BIN, "ringway"), "up", "-c", path, "--workers", "1",
+                [*ENDS_WITH_US, "nsenter", f"--net=/var/run/netns/{self.network.balancer.name}", os.path.join(BIN, "ringway"), "up", "-c", path, "--workers", "1",
                  "--run-dir", self.folder + "/run", "--state-dir", self.folder + "/state"], stdin=subprocess.DEVNULL, stdout=log, stderr=log)
 
     def _register(self, name):
@@ -101,9 +101,11 @@ class Balanced:
         return found
 
     def wait_states(self, wanted, services=tuple(PORTS)):
-        """Until these endpoints, in both families, have the state, by the statistics of the dataplane."""
+        """Until these endpoints, in both families, have the state, by the statistics of the dataplane, and the kernel's tables follow."""
         def agree():
-            return all(self.states(service).get(name + family) == state for service in services for name, state in wanted.items() for family in ("", "v6"))
+            stats = self.stats()
+            in_kernel = stats["packet"].get("snapshot_version") == stats["feed"]["version"]
+            return in_kernel and all(self.states(service).get(name + family) == state for service in services for name, state in wanted.items() for family in ("", "v6"))
         try:
             rw.wait_until(agree, 20, f"{wanted} in {services}", interval=0.1)
         except rw.GaveUp as error:

@@ -9,6 +9,8 @@ import subprocess
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))
 # One TXT record set of 3,600 bytes: more than a packet, less than what a resolver takes over UDP when asked to.
 BIG_ANSWER = [f"{i:02d}-" + "x" * 77 for i in range(40)]
+# Also when nobody is left to end it.
+ENDS_WITH_US = ("setpriv", "--pdeathsig", "TERM")
 PROGRAMS = ("apache2", "redis-server", "redis-cli", "redis-benchmark", "dnsmasq", "dig", "curl")
 
 
@@ -35,7 +37,7 @@ class Endpoint:
 
     def _run(self, *command):
         with open(os.path.join(self.folder, os.path.basename(command[0]) + ".log"), "ab") as log:
-            self.processes.append(subprocess.Popen(["ip", "netns", "exec", self.space.name, *command], stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+            self.processes.append(subprocess.Popen([*ENDS_WITH_US, "ip", "netns", "exec", self.space.name, *command], stdin=subprocess.DEVNULL, stdout=log, stderr=log,
                                                    env=dict(os.environ, TMPDIR=os.path.join(self.folder, "tmp")), start_new_session=True))
 
     def _apache_config(self):

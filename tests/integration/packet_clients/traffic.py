@@ -2,6 +2,7 @@
 import collections
 import hashlib
 import os
+import queue
 import re
 import subprocess
 import threading
@@ -68,16 +69,29 @@ class HeldRedis:
     def __init__(self, client, address, port, key):
         self.key, self.count = key, 0
         self.process = client.start("redis-cli", "-h", address, "-p", str(port), stdin=subprocess.PIPE, text=True)
+        self.lines = queue.Queue()
+        self.reader = threading.Thread(target=self._read, daemon=True)
+        self.reader.start()
         self.ask(f"DEL {key}")
         self.identity = self.ask("CLIENT ID"), self.endpoint()
 
     def ask(self, command):
         self.process.stdin.write(command + "\n")
         self.process.stdin.flush()
-        return self.process.stdout.readline().strip()
+        return self.line()
+
+    def line(self, seconds=20):
+        try:
+            return self.lines.get(timeout=seconds).strip()
+        except queue.Empty:
+            raise OSError(f"{self.key}: no answer within {seconds} s") from None
+
+    def _read(self):
+        for line in self.process.stdout:
+            self.lines.put(line)
 
     def endpoint(self):
-        return self.ask("CONFIG GET dir") and os.path.basename(self.process.stdout.readline().strip())
+        return self.ask("CONFIG GET dir") and os.path.basename(self.line())
 
     def step(self):
         """The connection is the one that it was and the counter went up by one."""
@@ -88,11 +102,16 @@ class HeldRedis:
 
     def last_words(self):
         """What it says to one more command."""
-        return "".join(self.process.communicate("PING\n", 20))
+        self.process.stdin.write("PING\n")
+        self.process.stdin.close()
+        self.process.wait(20)
+        self.reader.join(5)
+        return "".join(self.lines.queue) + self.process.stderr.read()
 
     def close(self):
         self.process.kill()
         self.process.wait(10)
+        self.reader.join(5)
         for stream in (self.process.stdin, self.process.stdout, self.process.stderr):
             stream.close()
 

@@ -2,6 +2,7 @@
 import socket
 import unittest
 
+import ports
 import ringway_client as rw
 from node import Node
 from proxy import Endpoint, read_head
@@ -40,7 +41,7 @@ class Load(unittest.TestCase):
             while data := conn.recv(65536):
                 conn.sendall(data)
 
-        self.node.config["listeners"].append({"name": "tunnel", "bind": f"127.0.0.1:{rw.free_port()}", "protocol": "http",
+        self.node.config["listeners"].append({"name": "tunnel", "bind": f"127.0.0.1:{ports.free_port()}", "protocol": "http",
                                               "routes": [{"service": "tunnel"}]})
         self.node.config["services"]["tunnel"] = {"health_check": False}
         endpoint = Endpoint(tunnel)

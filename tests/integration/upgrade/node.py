@@ -8,6 +8,7 @@ import signal
 import subprocess
 import tempfile
 
+import ports
 import ringway_client as rw
 
 BIN = os.environ["RINGWAY_BIN"]
@@ -18,7 +19,7 @@ class Origin:
     """The web server behind: notes every request it has acted on."""
 
     def __init__(self, folder):
-        self.port = rw.free_port()
+        self.port = ports.free_port()
         self.log = os.path.join(folder, "origin.requests")
         self.words = open(os.path.join(folder, "origin.log"), "w")
         self.process = subprocess.Popen([os.path.join(BIN, "ringway-origin"), "--address", "127.0.0.1", "--port", str(self.port), "--log",
@@ -43,7 +44,7 @@ class Node:
         self.folder = tempfile.TemporaryDirectory(prefix="ringway-upgrade-")
         self.dir = self.folder.name
         self.run_dir = os.path.join(self.dir, "run")
-        self.port, self.stats_port, self.catalog_port = rw.free_port(), rw.free_port(), rw.free_port()
+        self.port, self.stats_port, self.catalog_port = ports.free_port(), ports.free_port(), ports.free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.stats = rw.Stats(f"http://127.0.0.1:{self.stats_port}")
         self.config = {
