@@ -238,7 +238,7 @@ class FieldSection {
     if constexpr (kRequest) head_.forwarded_for = Span{};
     Line line{};
     for (const char* p = in_.begin + head_.headers_offset; p != blank_line; p = line.end()) {
-      ReadLine(in_, p, line, head_.bad_reason);  // has been read before: it succeeds
+      if (ReadLine(in_, p, line, head_.bad_reason) != HeadError::kNone) return;  // has been read before: it succeeds
       const Field field = Recognize(line.name());
       const bool cut = IsCut(field) || IsNominated(line.name());
       if (cut) Cut(line);

@@ -40,7 +40,7 @@ struct Inbox {
   static constexpr uint8_t kSinglesMax = 4;
   uint16_t first = kNoBuffer;  // small buffers, linked by the worker's table of them
   uint16_t last = kNoBuffer;
-  uint8_t count = 0;
+  uint16_t count = 0;
   // So many short receives are to be armed one by one: what comes is bulk, or more than is asked for, or not known yet.
   uint8_t singles = kSinglesMax;
   int32_t result = kNoResult;  // what ended the receive, after those bytes: 0 or a negative errno
@@ -125,7 +125,6 @@ struct Flow {
   uint8_t slice_count = 0;
   Framing framing = Framing::kNone;
   bool received_all = false;  // the source's message, or stream, has ended
-  bool ended = false;         // streams: pass the FIN on when all is sent
   bool bulk = false;          // receives fill their buffers
   bool eager = false;         // bulk: the last move got all it asked for, more is there already
   BufferRef buffer;           // held until all slices are sent

@@ -128,6 +128,7 @@ class Worker {
   bool IsPlain(const Socket& socket, const Completion& c) const;
   bool Admit(Socket& socket, const Completion& c);
   void Keep(Inbox& inbox, uint16_t buffer, uint32_t size);
+  bool BuffersLow() const { return io_.BuffersFree(Group::kSmall) < buffers_small_ / 4; }
   void KeepRest(Socket& socket, BufferRef got, uint32_t begin, uint32_t end);
   void DropKept(Socket& socket);
   void HandOn();

@@ -2,8 +2,8 @@
 // costs no submission and no poll of its own. The handlers still ask for the next bytes, one piece at a time (`receiving`). What
 // comes unasked is kept in the socket's inbox, in order, and handed on at the end of the turn in which it is asked for.
 //
-// Nobody keeps much: at kKeptMax buffers the receive is ended, and bytes wait in the socket as they should. Bulk is not received
-// this way at all: a connection starts with single receives, and goes back to them when one fills its buffer or outruns the other
+// Nobody keeps much: at kKeptMax buffers the receive is asked to end, and what comes after that waits in the socket as it should;
+// until then the kernel may have filled some more. Bulk is not received this way at all: a connection starts with single receives, and goes back to them when one fills its buffer or outruns the other
 // side, until a few were short. docs/adr/0013 has the figures.
 #pragma once
 
@@ -44,7 +44,7 @@ void Worker<IoType>::Arm(Connection& socket, const Flow* bulk) {
 template <Io IoType>
 void Worker<IoType>::Receive(Socket& socket, Tag tag) {
   socket.armed = true;
-  io_.RecvSelect(socket.fd, tag, socket.inbox.singles == 0 && io_.BuffersFree(Group::kSmall) >= buffers_small_ / 4);
+  io_.RecvSelect(socket.fd, tag, socket.inbox.singles == 0 && !BuffersLow());
 }
 
 template <Io IoType>
@@ -125,7 +125,7 @@ bool Worker<IoType>::Admit(Socket& socket, const Completion& c) {
     const bool passes = verdict == Verdict::kNoBuffers || verdict == Verdict::kAgain || verdict == Verdict::kCanceled;
     if (!passes) inbox.result = c.result;
   }
-  if (c.more && (full || inbox.count >= kKeptMax)) {
+  if (c.more && (full || inbox.count >= kKeptMax || (!wanted && BuffersLow()))) {
     inbox.singles = Inbox::kSinglesMax;
     Disarm(socket, c.tag);
   }

@@ -13,6 +13,7 @@
 #include <cerrno>
 #include <cstring>
 #include <string>
+#include <utility>
 
 #include "absl/status/status.h"
 
@@ -159,6 +160,7 @@ io_uring_sqe* UringIo::NextSqe() {
 
 void UringIo::Submit(uint32_t timeout_ms) {
   Pool& pool = PoolOf(Group::kSmall);
+  if (std::exchange(ran_out_, false) && !pool.reserve.empty()) pool.ring_target = std::min(pool.count, 2 * pool.ring_target);
   while (pool.in_ring < pool.ring_target && !pool.reserve.empty()) {
     const uint16_t id = pool.reserve.back();
     pool.reserve.pop_back();
@@ -178,10 +180,6 @@ void UringIo::Provide(Pool& pool, uint16_t id) {
                         io_uring_buf_ring_mask(pool.count), 0);
   io_uring_buf_ring_advance(pool.ring, 1);
   ++pool.in_ring;
-}
-
-void UringIo::GiveMore(Pool& pool) {
-  if (!pool.reserve.empty()) pool.ring_target = std::min(pool.count, 2 * pool.ring_target);
 }
 
 void UringIo::ReturnBuffer(Group group, uint16_t id) {

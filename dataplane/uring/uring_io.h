@@ -98,7 +98,7 @@ class UringIo {
         c.buffer = static_cast<uint16_t>(cqe->flags >> IORING_CQE_BUFFER_SHIFT);
         --PoolOf(Group::kSmall).in_ring;
       } else if (c.result == -ENOBUFS) {
-        GiveMore(PoolOf(Group::kSmall));
+        ran_out_ = true;
       }
       handler(c);
     }
@@ -107,7 +107,7 @@ class UringIo {
 
  private:
   static constexpr uint64_t kWakeTag = ~uint64_t{0};
-  static constexpr uint32_t kRingFirst = 256;  // small buffers the kernel gets; the rest stays aside, last returned first used
+  static constexpr uint32_t kRingFirst = 256;  // small buffers the kernel gets at first; the rest stays aside, last returned first used
 
   struct Pool {
     io_uring_buf_ring* ring = nullptr;  // of the small ones
@@ -131,7 +131,6 @@ class UringIo {
   Pool& PoolOf(Group group) { return pools_[static_cast<size_t>(group)]; }
   absl::Status ProvideSmall();
   void Provide(Pool& pool, uint16_t id);
-  static void GiveMore(Pool& pool);
   void Poll(int fd, unsigned events, Tag tag);
   io_uring_sqe* NextSqe();
   void Submit(uint32_t timeout_ms);
@@ -144,6 +143,7 @@ class UringIo {
 
   io_uring ring_{};
   bool ready_ = false;
+  bool ran_out_ = false;  // of small buffers, in this turn
   bool splices_ = false;
   int wake_fd_ = -1;
   uint64_t wake_value_ = 0;

@@ -53,6 +53,7 @@ struct Request {
 struct Mood {
   bool calm = false;
   bool endpoint_idle_closes = false;
+  bool crumbs = false;  // multishot receives bring a few bytes at a time, as many times as there are bytes
   uint64_t hints_percent = 5;  // responses with 103 before them
   uint64_t late_percent = 30;   // responses that take a while
   uint64_t client_faults_percent = 0;

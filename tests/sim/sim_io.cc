@@ -555,7 +555,7 @@ bool SimIo::RunRecv(Operation& o) {
   // One that is many goes on while bytes are there, as the kernel does.
   while (!ReceiveOnce(o, exposed())) {
     if (s.readable() == 0 && !s.over()) return false;
-    if (!exposed() && random_.Percent(options_.short_percent)) return false;
+    if (!exposed() && !options_.crumbs && random_.Percent(options_.short_percent)) return false;
   }
   return true;
 }
@@ -574,7 +574,8 @@ bool SimIo::ReceiveOnce(Operation& o, bool exposed) {
   if (s.readable() == 0 && s.reset_in) return Complete(o, -ECONNRESET);
   const size_t place = random_.Below(pool.free.size());
   const uint16_t index = pool.free[place];
-  size_t size = MayMove(std::min(size_t{pool.size}, s.readable()));
+  const size_t room = o.many && options_.crumbs ? 8 : pool.size;
+  size_t size = MayMove(std::min(room, s.readable()));
   if (s.seam > s.taken && s.seam < s.taken + size && random_.Percent(70)) size = s.seam - s.taken;
   network_.Read(file.socket, pool.memory.data() + size_t{index} * pool.size, size);
   uint16_t id = dp::kNoBuffer;

@@ -29,6 +29,7 @@ struct SimIoOptions {
   uint32_t short_percent = 0;       // reads and writes that take less than they could
   uint32_t late_percent = 0;        // operations that are ready and held back
   uint32_t partial_percent = 0;     // turns that hand out only a part of the completions
+  bool crumbs = false;              // multishot receives bring 8 bytes at a time, until there are none
   uint32_t many_ends_percent = 0;   // multishot accepts and receives that end by themselves, at each completion
   uint32_t accept_error_per_mille = 0;
   uint32_t no_buffers_per_mille = 0; // ENOBUFS though some are free again

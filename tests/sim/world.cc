@@ -27,6 +27,7 @@ Mood World::MoodOf(uint64_t seed, Random& random) {
   Mood mood;
   mood.calm = seed % 4 == 0;
   mood.endpoint_idle_closes = seed % 8 == 0;
+  mood.crumbs = seed % 32 == 7;
   if (random.Percent(15)) mood.hints_percent = 60;
   if (random.Percent(40)) mood.late_percent = 90;
   if (mood.calm) return mood;
@@ -49,12 +50,14 @@ SimIoOptions World::IoOptions(const Mood& mood, Random& random) {
   o.pipe_bytes = static_cast<uint32_t>(random.Skewed(1, 16)) * 16384;
   if (random.Percent(20)) o.splice_refused_at_us = 1000000 + random.Below(3000000);
   o.no_pipe_percent = random.Percent(20) ? static_cast<uint32_t>(random.Between(1, 100)) : 0;
+  o.crumbs = mood.crumbs;
   if (mood.calm) return o;
   o.buffers_small = static_cast<uint32_t>(random.Percent(50) ? random.Between(3, 24) : 256);
   o.files_max = static_cast<uint32_t>(random.Percent(20) ? random.Between(6, 30) : 1000);
   o.accept_error_per_mille = random.Percent(30) ? 100 : 0;
   o.connect_error_percent = random.Percent(30) ? static_cast<uint32_t>(random.Below(40)) : 0;
   o.jump_per_mille = random.Percent(15) ? 3 : 0;
+  if (mood.crumbs) o.buffers_small = 1024;
   o.stuck_per_mille = random.Percent(15) ? static_cast<uint32_t>(random.Between(1, 100)) : 0;
   return o;
 }

@@ -116,7 +116,11 @@ class Node:
             answer = subprocess.run(["curl", "-sf", "-X", "PUT", "-d", body,
                                      f"http://127.0.0.1:{self.catalog_port}/v1/agent/service/register"], capture_output=True)
             return answer.returncode == 0
-        rw.wait_until(put, 20, "the catalog to take a registration")
+        try:
+            rw.wait_until(put, 20, "the catalog to take a registration")
+        except rw.GaveUp as error:
+            with open(self.ups[-1].log_path) as log:
+                raise rw.GaveUp(f"{error}\n{log.read()[-3000:]}") from None
 
     def serves(self):
         return rw.get(self.url + "/")[0] == 200
