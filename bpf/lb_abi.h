@@ -35,7 +35,7 @@
  *
  * Attaching: l4_tc at tc ingress of every interface on which clients or endpoints speak to this machine (tcx, else clsact).
  * l4_xdp only where l4_tc is attached too: it forwards what is plain and hands all else, untouched, to l4_tc (XDP_PASS): RST and
- * ICMP replies, ICMP errors, fragments, unresolved neighbours. Each object is opened once per interface, with its own options.
+ * ICMP replies, ICMP errors, fragments, unresolved neighbours. Each object is opened once, for all interfaces.
  * XDP sends out by the interface a packet came by, or by one that is named in its own xdp_ports (not pinned): those whose driver
  * takes redirected frames. On a veth that takes none (its other end runs neither XDP nor GRO) what is sent back is lost without a
  * word: l4_xdp must not be attached there. All who send through a veth must finish their checksums (ethtool -K ... tx off).
