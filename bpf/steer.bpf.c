@@ -43,11 +43,13 @@ static __always_inline __u64 load_of(__u32 worker)
 {
 	const struct steer_worker *entry = bpf_map_lookup_elem(&steer_load, &worker);
 	__u64 sessions;
+	__s32 pending;
 
 	if (!entry)
 		return NOBODY;
 	sessions = entry->sessions;
-	return (__u32)sessions + (__u64)(__u32)(entry->given - (__u32)(sessions >> 32));
+	pending = entry->given - (__u32)(sessions >> 32); /* below 0: it took some that were not given here */
+	return (__u64)(__u32)sessions + (pending > 0 ? pending : 0);
 }
 
 static __always_inline bool give(struct sk_reuseport_md *ctx, __u32 worker, __u32 reason)

@@ -6,10 +6,12 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "absl/status/status.h"
 #include "common/api/feed.h"
+#include "dataplane/feed/listener_sockets.h"
 #include "dataplane/kernel/packet_stats.h"
 
 namespace ringway::dp {
@@ -40,17 +42,19 @@ class PacketDelivery {
   // As Leave; then all of it is removed.
   absl::Status Detach();
 
-  // Removes what any dataplane has left below `pin_dir`. Nothing there is fine.
+  // Removes what any dataplane has left below `pin_dir`. Nothing there is fine. FailedPrecondition: one runs with it.
   static absl::Status RemoveTraces(const std::string& pin_dir);
 
  private:
   class Thread;
   absl::Status Load(const api::Snapshot& snapshot);
+  absl::Status Begin(const api::Packet& packet);
 
   const std::string log_folder_;
   std::string pin_dir_;
   bool prepared_ = false;
   absl::Status status_;
+  std::optional<UniqueFd> lock_;  // on pin_dir_, until nothing of ours works on it
   std::unique_ptr<Thread> thread_;
 };
 

@@ -76,6 +76,9 @@ absl::Status PacketMaps::Write(const PacketPlan& plan) const {
     if (bpf_map_update_elem(fds_.endpoint_traffic, &write.slot, zeroes.data(), BPF_ANY) != 0) return BpfError(errno, "l4_endpoint_traffic: cannot be written");
     if (absl::Status s = WriteSlot(write); !s.ok()) return s;
   }
+  for (const uint32_t index : plan.services_born) {
+    if (bpf_map_update_elem(fds_.service_traffic, &index, zeroes.data(), BPF_ANY) != 0) return BpfError(errno, "l4_service_traffic: cannot be written");
+  }
   for (const TableWrite& write : plan.tables) {
     if (absl::Status s = WriteTable(write); !s.ok()) return s;
   }

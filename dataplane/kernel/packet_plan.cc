@@ -86,6 +86,9 @@ absl::StatusOr<PacketPlan> PacketPlanner::Next(const std::vector<PacketService>&
   for (Slot& slot : slots_) slot.wanted = false;
   for (const PacketService& service : services) {
     const uint32_t index = services_.at(service.name);
+    const auto had = before.find(service.name);
+    const bool known = before.empty() ? IsOfVips(service, index) : had != before.end() && had->second == index;
+    if (!known) plan.services_born.push_back(index);
     for (const PacketEndpoint& endpoint : service.endpoints) PlanEndpoint(endpoint, index, now, plan);
     PlanTable(service, index, plan);
   }
@@ -99,6 +102,13 @@ absl::StatusOr<PacketPlan> PacketPlanner::Next(const std::vector<PacketService>&
   });
   PlanLeft(now, plan);
   return plan;
+}
+
+bool PacketPlanner::IsOfVips(const PacketService& service, uint32_t index) const {
+  return std::any_of(service.vips.begin(), service.vips.end(), [&](const l4_vip_key& key) {
+    const auto vip = vips_.find(key);
+    return vip != vips_.end() && vip->second.service == index;
+  });
 }
 
 absl::Status PacketPlanner::CheckRoom(const std::vector<PacketService>& services, Time now) const {

@@ -54,12 +54,13 @@ struct VipWrite {
 // Carried out from top to bottom.
 struct PacketPlan {
   std::vector<SlotWrite> born;  // new owners: their counters begin at zero
+  std::vector<uint32_t> services_born;  // likewise
   std::vector<TableWrite> tables;
   std::vector<VipWrite> vips;
   std::vector<l4_vip_key> vips_gone;
   std::vector<uint32_t> tables_gone;
   std::vector<SlotWrite> changed;  // state, source
-  bool empty() const { return born.empty() && tables.empty() && vips.empty() && vips_gone.empty() && tables_gone.empty() && changed.empty(); }
+  bool empty() const { return born.empty() && services_born.empty() && tables.empty() && vips.empty() && vips_gone.empty() && tables_gone.empty() && changed.empty(); }
 };
 
 class PacketPlanner {
@@ -100,6 +101,7 @@ class PacketPlanner {
 
   absl::Status CheckRoom(const std::vector<PacketService>& services, Time now) const;
   std::map<std::string, uint32_t> AssignServices(const std::vector<PacketService>& services) const;
+  bool IsOfVips(const PacketService& service, uint32_t index) const;
   void PlanEndpoint(const PacketEndpoint& endpoint, uint32_t service, Time now, PacketPlan& plan);
   void PlanTable(const PacketService& service, uint32_t index, PacketPlan& plan);
   void PlanVips(const std::vector<PacketService>& services, PacketPlan& plan);

@@ -190,6 +190,8 @@ absl::StatusOr<std::string> PacketPrograms::AttachTo(uint32_t ifindex, api::Pack
   }
   absl::StatusOr<std::string> xdp = AttachXdp(ifindex);
   if (xdp.ok()) return *xdp + " and " + *tc;
+  // What an earlier process had there would run beside.
+  state_->pins.Unpin(kXdpLink + std::to_string(ifindex)).IgnoreError();
   trouble = "XDP is not to be had: " + std::string(xdp.status().message());
   return tc;
 }

@@ -17,6 +17,7 @@ namespace {
 constexpr std::chrono::milliseconds kTurnEvery{50};
 constexpr std::chrono::seconds kRetryEvery{1};
 constexpr std::chrono::seconds kPublishEvery{1};
+constexpr PacketThread::Clock::duration kRestMax = std::chrono::seconds(1);  // between writes
 
 void Add(PacketTraffic& sum, const PacketTraffic& one) {
   sum.flows += one.flows;
@@ -66,8 +67,8 @@ std::shared_ptr<const api::Snapshot> Drained(const api::Snapshot& snapshot) {
 
 }  // namespace
 
-PacketThread::PacketThread(std::unique_ptr<PacketPrograms> programs, UniqueFd lock)
-    : programs_(std::move(programs)), lock_(std::move(lock)), maps_(programs_->maps()), sweeper_(programs_->maps()) {}
+PacketThread::PacketThread(std::unique_ptr<PacketPrograms> programs)
+    : programs_(std::move(programs)), maps_(programs_->maps()), sweeper_(programs_->maps()) {}
 
 PacketThread::~PacketThread() {
   {
@@ -100,6 +101,7 @@ void PacketThread::Drain() {
     const std::lock_guard guard(mutex_);
     if (std::exchange(draining_, true) || newest_ == nullptr) return;
     newest_ = Drained(*newest_);
+    take_at_ = {};
   }
   changed_.notify_all();
 }
@@ -230,7 +232,10 @@ void PacketThread::WriteMaps(Clock::time_point now) {
   const absl::Status status = WriteWanted(now);
   restore_ = !status.ok();
   written_ = Clock::now();
-  take_at_ = written_ + 4 * (written_ - now);
+  {
+    const std::lock_guard guard(mutex_);
+    take_at_ = draining_ ? written_ : written_ + std::min(4 * (written_ - now), kRestMax);
+  }
   const std::string trouble(status.message());
   if (trouble != write_trouble_ && !trouble.empty()) spdlog::error("packet delivery: the maps are not as they should be: {}; tried again each second", trouble);
   if (trouble.empty() && !write_trouble_.empty()) spdlog::info("packet delivery: the maps are as they should be");

@@ -16,7 +16,6 @@
 #include "absl/container/flat_hash_map.h"
 #include "absl/status/status.h"
 #include "common/api/feed.h"
-#include "dataplane/feed/listener_sockets.h"
 #include "dataplane/kernel/flow_sweeper.h"
 #include "dataplane/kernel/interfaces.h"
 #include "dataplane/kernel/packet_maps.h"
@@ -31,7 +30,7 @@ class PacketThread {
   using Snapshot = std::shared_ptr<const api::Snapshot>;
   using Clock = std::chrono::steady_clock;
 
-  PacketThread(std::unique_ptr<PacketPrograms> programs, UniqueFd lock);
+  explicit PacketThread(std::unique_ptr<PacketPrograms> programs);
   ~PacketThread();  // ends the thread
 
   absl::Status Start();  // reads what the maps hold, then runs
@@ -73,7 +72,6 @@ class PacketThread {
   void PublishFlows();
 
   const std::unique_ptr<PacketPrograms> programs_;
-  const UniqueFd lock_;
   const PacketMaps maps_;
 
   // The thread's own.
@@ -88,7 +86,6 @@ class PacketThread {
   bool ending_ = false;   // no listener has packet delivery any more, flows are left
   bool restore_ = false;  // a write failed: what the maps hold is not known
   Clock::time_point retry_at_{};
-  Clock::time_point take_at_{};  // the next snapshot, not before
   Clock::time_point published_at_{};
   Clock::time_point rested_{};  // the count by which slots were given back
   Clock::time_point written_{};  // what is applied was last written
@@ -101,6 +98,7 @@ class PacketThread {
   std::condition_variable changed_;
   bool stop_ = false;
   bool draining_ = false;
+  Clock::time_point take_at_{};  // the next snapshot, not before
   Snapshot newest_;
   Snapshot published_snapshot_;  // what `known_` is of
   PacketStats stats_;

@@ -126,7 +126,10 @@ void Steering::Tick() {
   std::vector<uint32_t> pending;
   for (size_t i = 0; i < cpus_.size(); ++i) {
     const uint64_t sessions = SessionsOf(static_cast<uint32_t>(i))->load(std::memory_order_relaxed);
-    pending.push_back(Given(i).load(std::memory_order_relaxed) - static_cast<uint32_t>(sessions >> 32));
+    const auto ahead = static_cast<int32_t>(Given(i).load(std::memory_order_relaxed) - static_cast<uint32_t>(sessions >> 32));
+    // Taken before it was steered, or by the kernel's choice.
+    if (ahead < 0) Given(i).fetch_add(0u - static_cast<uint32_t>(ahead), std::memory_order_relaxed);
+    pending.push_back(static_cast<uint32_t>(std::max(ahead, 0)));
   }
   pending_.push_back(pending);
   if (pending_.size() <= kStaleTicks) return;

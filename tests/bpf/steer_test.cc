@@ -92,6 +92,17 @@ TEST_F(SteerTest, ASessionThatWasTakenCountsOnce) {
   EXPECT_EQ(Accepted(), Counts({0, 2, 0, 0}));
 }
 
+TEST_F(SteerTest, SessionsTakenBeforeSteeringBeganAreNoLoad) {
+  auto steering = Start();
+  ASSERT_TRUE(steering->Steer("a", Fds()).ok());
+  for (uint32_t worker = 0; worker < kWorkers; ++worker) SetLoad(*steering, worker, worker == 1 ? 1000 : 0, worker == 1 ? 0 : 5);
+  Connect(2);
+  EXPECT_EQ(Accepted(), Counts({0, 2, 0, 0})) << "it has the fewest open";
+  steering->Tick();
+  Connect(8);
+  EXPECT_EQ(Accepted(), Counts({1, 5, 1, 1})) << "from here on what it was given counts";
+}
+
 TEST_F(SteerTest, TheWorkerOnTheCpuIsPreferredWithinTheSlack) {
   cpu_set_t before, one;
   ASSERT_EQ(sched_getaffinity(0, sizeof(before), &before), 0);

@@ -540,6 +540,15 @@ class Privileges(Packet):
         self.assertEqual(self.balancer.words().count("no packet delivery"), 1)
         self.assertIn("packet delivery", self.balancer.stats("/haproxy_stats"))
 
+    def test_a_start_that_cannot_load_leaves_nothing_of_an_earlier_life(self):
+        self.start()
+        self.balancer.kill()
+        self.assertNotEqual(self.balancer.traces(), [])
+        caps = "+net_admin,+net_bind_service"
+        self.balancer.start(wrapper=["setpriv", f"--inh-caps=-all,{caps}", f"--bounding-set=-all,{caps}"])
+        self.assertTrue(self.balancer.stats()["packet"]["trouble"])
+        self.assertEqual(self.balancer.traces(), [])
+
 
 if __name__ == "__main__":
     if os.geteuid() != 0:
