@@ -73,8 +73,8 @@ class Consul:
         self.gated = gated
         if shutil.which("consul") is None:
             raise FileNotFoundError("consul is not installed; scripts/install-deps test installs it")
-        ports = {name: ports.free_port() for name in ("http", "server", "serf_lan", "serf_wan")}
-        self.port = ports["http"]
+        numbers = {name: ports.free_port() for name in ("http", "server", "serf_lan", "serf_wan")}
+        self.port = numbers["http"]
         data = os.path.join(folder, "consul")
         os.makedirs(data, exist_ok=True)
         config = os.path.join(folder, "consul.json")
@@ -82,9 +82,9 @@ class Consul:
         with open(config, "w") as out:
             json.dump({"performance": {"raft_multiplier": 1}, "limits": {"http_max_conns_per_client": 4000}}, out)
         self.process = Process("consul", ["consul", "agent", "-server", "-bootstrap-expect=1", f"-data-dir={data}", f"-config-file={config}",
-                                          "-client=127.0.0.1", "-bind=127.0.0.1", "-node=node-under-test", f"-http-port={ports['http']}",
-                                          f"-server-port={ports['server']}", "-dns-port=-1", "-grpc-port=-1",
-                                          f"-serf-lan-port={ports['serf_lan']}", f"-serf-wan-port={ports['serf_wan']}",
+                                          "-client=127.0.0.1", "-bind=127.0.0.1", "-node=node-under-test", f"-http-port={numbers['http']}",
+                                          f"-server-port={numbers['server']}", "-dns-port=-1", "-grpc-port=-1",
+                                          f"-serf-lan-port={numbers['serf_lan']}", f"-serf-wan-port={numbers['serf_wan']}",
                                           "-log-level=warn"], folder)
         self.start()
         self.gate = Gate(self.port)
