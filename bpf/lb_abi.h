@@ -385,8 +385,8 @@ LB_SIZE_ASSERT(steer_worker, 16);
 
 struct steer_options {
 	__u32 workers;
-	__u32 slack;                         /* the worker on this CPU may have so many more than the least loaded one */
-	__u16 cpu_worker[STEER_WORKERS_MAX]; /* by CPU: worker + 1 that is pinned to it; 0: none */
+	__u32 slack;                         /* a worker on this CPU may have so many more than the least loaded one, and an eighth */
+	__u16 worker_cpu[STEER_WORKERS_MAX]; /* by worker: the CPU it is pinned to + 1; 0: any, or it does not matter */
 };
 LB_SIZE_ASSERT(steer_options, 520);
 

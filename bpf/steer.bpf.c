@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
-// Which worker's listening socket gets a new connection: that of the worker on the CPU that took the packet, when it has hardly
-// more to do than others, else the one with the fewest sessions. Runs once a SYN. What it cannot decide (a worker's socket is
+// Which worker's listening socket gets a new connection: that of a worker pinned to the CPU that took the packet, where that is
+// wanted and it has hardly more to do than others, else the one with the fewest sessions. Runs once a SYN. What it cannot decide (a worker's socket is
 // not in the array, as while a successor takes them over) is left to the kernel's hash.
 // Kernel: net/core/sock_reuseport.c, BPF_PROG_TYPE_SK_REUSEPORT.
 #include <linux/bpf.h>
@@ -66,38 +66,55 @@ static __always_inline bool give(struct sk_reuseport_md *ctx, __u32 worker, __u3
 	return true;
 }
 
-static __always_inline __u32 least_loaded(__u64 *least)
+struct candidate {
+	__u32 worker;
+	__u64 load;
+};
+
+struct search {
+	__u32 cpu;
+	struct candidate all;   /* of all workers */
+	struct candidate local; /* of those pinned to `cpu` */
+};
+
+static __always_inline void take_if_less(struct candidate *best, __u32 worker, __u64 load)
 {
-	__u32 best = 0;
+	if (load >= best->load)
+		return;
+	best->worker = worker;
+	best->load = load;
+}
 
-	*least = NOBODY;
-	for (__u32 worker = 0; worker < STEER_WORKERS_MAX; ++worker) {
-		__u64 load;
+// Called for each worker: a loop of the program's own would be checked for every way through 256 of them, which the verifier refuses.
+static long look_at(__u32 worker, struct search *search)
+{
+	const __u64 load = load_of(worker);
 
-		if (worker >= options.workers)
-			break;
-		load = load_of(worker);
-		if (load < *least) {
-			*least = load;
-			best = worker;
-		}
-	}
-	return best;
+	if (worker >= STEER_WORKERS_MAX)
+		return 1;
+	take_if_less(&search->all, worker, load);
+	if (options.worker_cpu[worker] == search->cpu + 1)
+		take_if_less(&search->local, worker, load);
+	return 0;
+}
+
+// A little is always allowed, and of many a share: that some are more does not matter then.
+static __always_inline bool worth_it(const struct candidate *local, const struct candidate *all)
+{
+	return local->load != NOBODY && local->load <= all->load + all->load / 8 + options.slack;
 }
 
 SEC("sk_reuseport")
 int steer(struct sk_reuseport_md *ctx)
 {
-	const __u32 cpu = bpf_get_smp_processor_id();
 	const __u32 kernel = STEER_KERNEL;
-	__u64 least;
-	const __u32 best = least_loaded(&least);
-	const __u32 local = options.cpu_worker[cpu % STEER_WORKERS_MAX];
+	struct search search = {bpf_get_smp_processor_id(), {0, NOBODY}, {0, NOBODY}};
 	__u64 *count;
 
-	if (local && load_of(local - 1) <= least + options.slack && give(ctx, local - 1, STEER_LOCAL))
+	bpf_loop(options.workers, look_at, &search, 0);
+	if (worth_it(&search.local, &search.all) && give(ctx, search.local.worker, STEER_LOCAL))
 		return SK_PASS;
-	if (give(ctx, best, STEER_LEAST))
+	if (give(ctx, search.all.worker, STEER_LEAST))
 		return SK_PASS;
 	count = bpf_map_lookup_elem(&steer_reasons, &kernel);
 	if (count)

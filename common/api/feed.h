@@ -174,7 +174,7 @@ struct Connect {
 };
 
 // Which worker takes a new connection: the kernel's hash of its addresses decides, or who has the fewest sessions.
-enum class Steering : uint8_t { kHash, kLeastSessions };
+enum class Steering : uint8_t { kHash, kLeastSessions, kLocal };
 
 struct Stats {
   std::string bind = "0.0.0.0:9000";

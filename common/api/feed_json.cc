@@ -228,7 +228,7 @@ struct EnumNames<OnStop> {
 };
 template <>
 struct EnumNames<Steering> {
-  static constexpr std::string_view kNames[] = {"hash", "least_sessions"};
+  static constexpr std::string_view kNames[] = {"hash", "least_sessions", "local"};
 };
 template <>
 struct EnumNames<Balance> {

@@ -98,6 +98,7 @@ class Programs : public SocketPrograms {
   void ApplySteering(const Directory& directory, const BackendMap& map);
   absl::Status StartSteering();
   void SteerPending();
+  absl::Status Unpinned() const;
   void UnlinkWorkers();
 
   const std::vector<WorkerShared*> workers_;
@@ -160,7 +161,8 @@ void Programs::Detach() {
 // ---- steering
 
 void Programs::ApplySteering(const Directory& directory, const BackendMap& map) {
-  const bool before = std::exchange(steer_wanted_, snapshot_->steering == api::Steering::kLeastSessions);
+  const bool before = std::exchange(steer_wanted_, snapshot_->steering != api::Steering::kHash);
+  if (steering_ != nullptr && steer_wanted_) steering_->PreferLocal(snapshot_->steering == api::Steering::kLocal);
   pending_.clear();
   std::set<std::string> groups;
   for (const auto& [name, handle] : directory.listeners) {
@@ -183,9 +185,12 @@ void Programs::ApplySteering(const Directory& directory, const BackendMap& map) 
 }
 
 absl::Status Programs::StartSteering() {
-  absl::StatusOr<std::unique_ptr<Steering>> started = Steering::Start(std::vector<int>(workers_.size(), -1), logs_);
+  std::vector<int> cpus;
+  for (const WorkerShared* worker : workers_) cpus.push_back(worker->cpu.load(std::memory_order_relaxed));
+  absl::StatusOr<std::unique_ptr<Steering>> started = Steering::Start(std::move(cpus), logs_);
   if (!started.ok()) return started.status();
   steering_ = *std::move(started);
+  steering_->PreferLocal(snapshot_->steering == api::Steering::kLocal);
   for (uint32_t i = 0; i < workers_.size(); ++i) {
     std::atomic<uint64_t>* word = steering_->SessionsOf(i);
     word->store(workers_[i]->sessions_own.load());
@@ -196,13 +201,18 @@ absl::Status Programs::StartSteering() {
 
 void Programs::SteerPending() {
   if (steering_ == nullptr || pending_.empty()) return;
-  absl::Status status;
+  absl::Status status = Unpinned();
   for (auto it = pending_.begin(); it != pending_.end();) {
     const absl::Status steered = steering_->Steer(it->first, it->second);
     status.Update(steered);
     it = steered.ok() ? pending_.erase(it) : std::next(it);
   }
   steer_trouble_.Note(status);
+}
+
+absl::Status Programs::Unpinned() const {
+  if (snapshot_->steering != api::Steering::kLocal || steering_->AnyPinned()) return absl::OkStatus();
+  return absl::FailedPreconditionError("\"local\" is as \"least_sessions\": no worker is pinned to a CPU (--pin)");
 }
 
 void Programs::UnlinkWorkers() {

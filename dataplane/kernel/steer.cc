@@ -9,6 +9,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "dataplane/kernel/bpf_error.h"
@@ -75,6 +76,14 @@ std::atomic<uint64_t>* Steering::SessionsOf(uint32_t worker) const {
   return reinterpret_cast<std::atomic<uint64_t>*>(&load_->workers()[worker].sessions);
 }
 
+void Steering::PreferLocal(bool local) {
+  if (std::exchange(local_, local) != local) ReleaseAll();
+}
+
+bool Steering::AnyPinned() const {
+  return std::any_of(cpus_.begin(), cpus_.end(), [](int cpu) { return cpu >= 0; });
+}
+
 absl::Status Steering::Steer(const std::string& name, const std::vector<int>& sockets) {
   Release(name);
   absl::StatusOr<BpfObject<steer_bpf>> opened = BpfObject<steer_bpf>::Open("steer", log_folder_);
@@ -83,9 +92,7 @@ absl::Status Steering::Steer(const std::string& name, const std::vector<int>& so
   steer_options& options = const_cast<steer_options&>(group->object->rodata->options);
   options.workers = static_cast<__u32>(cpus_.size());
   options.slack = kSlack;
-  for (size_t i = 0; i < cpus_.size(); ++i) {
-    if (cpus_[i] >= 0) options.cpu_worker[cpus_[i] % STEER_WORKERS_MAX] = static_cast<__u16>(i + 1);
-  }
+  for (size_t i = 0; local_ && i < cpus_.size(); ++i) options.worker_cpu[i] = static_cast<__u16>(cpus_[i] + 1);
   if (const int error = bpf_map__reuse_fd(group->object->maps.steer_load, load_->map.get()); error != 0) return BpfError(error, "steering");
   if (absl::Status s = group->object.Load(); !s.ok()) return s;
   if (absl::Status s = FillArray(group->array(), name, sockets); !s.ok()) return s;

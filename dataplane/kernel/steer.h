@@ -29,6 +29,12 @@ class Steering {
   // Where a worker stores its sessions (steer_worker::sessions). Valid as long as this.
   std::atomic<uint64_t>* SessionsOf(uint32_t worker) const;
 
+  // The worker on the CPU that took a connection goes first, unless it has much more to do; else the one with the fewest
+  // sessions alone counts. A change releases all groups: steer them again.
+  void PreferLocal(bool local);
+  // Whether a CPU can have a worker of its own at all.
+  bool AnyPinned() const;
+
   // New connections to this group of listening sockets, one a worker (-1: none), are steered from now on. AlreadyExists: a
   // process that had the sockets before still steers them; a later try succeeds.
   absl::Status Steer(const std::string& group, const std::vector<int>& sockets);
@@ -54,6 +60,7 @@ class Steering {
   static void AddCounts(const Group& group, std::array<uint64_t, STEER_REASONS>& counts);
 
   const std::vector<int> cpus_;
+  bool local_ = false;
   const std::string log_folder_;
   std::unique_ptr<Mapped> load_;
   std::map<std::string, std::unique_ptr<Group>> groups_;

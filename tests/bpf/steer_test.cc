@@ -105,21 +105,97 @@ TEST_F(SteerTest, SessionsTakenBeforeSteeringBeganAreNoLoad) {
   EXPECT_LE(Accepted()[1], 2u) << "what it was given counts";
 }
 
+// This thread on the CPU where it is now. Over loopback a SYN is handled on the CPU that sends it.
+class OneCpu {
+ public:
+  OneCpu() : cpu_(sched_getcpu()) {
+    cpu_set_t one;
+    CPU_ZERO(&one);
+    CPU_SET(static_cast<size_t>(cpu_), &one);
+    EXPECT_EQ(sched_getaffinity(0, sizeof(before_), &before_), 0);
+    EXPECT_EQ(sched_setaffinity(0, sizeof(one), &one), 0);
+  }
+  ~OneCpu() { sched_setaffinity(0, sizeof(before_), &before_); }
+  OneCpu(const OneCpu&) = delete;
+  OneCpu& operator=(const OneCpu&) = delete;
+  int cpu() const { return cpu_; }
+
+ private:
+  const int cpu_;
+  cpu_set_t before_;
+};
+
 TEST_F(SteerTest, TheWorkerOnTheCpuIsPreferredWithinTheSlack) {
-  cpu_set_t before, one;
-  ASSERT_EQ(sched_getaffinity(0, sizeof(before), &before), 0);
-  CPU_ZERO(&one);
-  CPU_SET(sched_getcpu(), &one);
-  const int cpu = sched_getcpu();
-  ASSERT_EQ(sched_setaffinity(0, sizeof(one), &one), 0);
-  auto steering = Start({-1, -1, -1, cpu});
+  const OneCpu here;
+  auto steering = Start({-1, -1, -1, here.cpu()});
+  steering->PreferLocal(true);
   ASSERT_TRUE(steering->Steer("a", Fds()).ok());
-  Connect(3);  // loopback: the SYN is handled on the CPU that sends it
+  Connect(3);
   EXPECT_EQ(Accepted(), Counts({0, 0, 0, 3}));
   EXPECT_EQ(steering->Counts()[STEER_LOCAL], 3u);
   Connect(1);
   EXPECT_EQ(Accepted(), Counts({1, 0, 0, 0})) << "three more than the others is beyond the slack";
-  sched_setaffinity(0, sizeof(before), &before);
+}
+
+TEST_F(SteerTest, OfManySessionsAnEighthMoreIsWithinTheSlack) {
+  const OneCpu here;
+  auto steering = Start({here.cpu() + 1, here.cpu() + 1, here.cpu(), -1});
+  steering->PreferLocal(true);
+  ASSERT_TRUE(steering->Steer("a", Fds()).ok());
+  for (uint32_t worker = 0; worker < kWorkers; ++worker) SetLoad(*steering, worker, 0, worker == 2 ? 92 : 80);
+  Connect(1);
+  EXPECT_EQ(Accepted(), Counts({0, 0, 1, 0})) << "80 + 80 / 8 + 2";
+  Connect(1);
+  EXPECT_EQ(Accepted(), Counts({1, 0, 0, 0}));
+}
+
+TEST_F(SteerTest, WorkersThatShareACpuTakeTurns) {
+  const OneCpu here;
+  auto steering = Start({here.cpu(), here.cpu() + 1, here.cpu(), here.cpu() + 1});
+  steering->PreferLocal(true);
+  ASSERT_TRUE(steering->Steer("a", Fds()).ok());
+  Connect(4);
+  EXPECT_EQ(Accepted(), Counts({2, 0, 2, 0}));
+}
+
+TEST_F(SteerTest, WithoutThePreferenceAndOnOtherCpusOnlySessionsCount) {
+  const OneCpu here;
+  auto steering = Start({-1, -1, -1, here.cpu()});
+  ASSERT_TRUE(steering->Steer("a", Fds()).ok());
+  Connect(4);
+  EXPECT_EQ(Accepted(), Counts({1, 1, 1, 1}));
+  steering->PreferLocal(true);
+  EXPECT_FALSE(steering->Steers("a")) << "the program has its choice from when it was loaded";
+  ASSERT_TRUE(steering->Steer("a", Fds()).ok());
+  Connect(2);
+  EXPECT_EQ(Accepted(), Counts({0, 0, 0, 2}));
+  steering->PreferLocal(true);
+  EXPECT_TRUE(steering->Steers("a")) << "nothing new";
+
+  auto elsewhere = Start({here.cpu() + 1, here.cpu() + 1, here.cpu() + 1, here.cpu() + 1});
+  steering->ReleaseAll();
+  elsewhere->PreferLocal(true);
+  ASSERT_TRUE(elsewhere->Steer("a", Fds()).ok());
+  Connect(4);
+  EXPECT_EQ(Accepted(), Counts({1, 1, 1, 1}));
+  EXPECT_EQ(elsewhere->Counts()[STEER_LOCAL], 0u);
+}
+
+TEST_F(SteerTest, AsManyWorkersAsThereMayBe) {
+  const OneCpu here;
+  auto sockets = OpenListenerSockets(*ParseBind("127.0.0.1:0"), STEER_WORKERS_MAX);
+  ASSERT_TRUE(sockets.ok());
+  listening_ = *std::move(sockets);
+  address_ = LocalAddress(listening_[0].get());
+  std::vector<int> cpus(STEER_WORKERS_MAX);
+  for (size_t i = 0; i < cpus.size(); ++i) cpus[i] = i + 1 == cpus.size() ? here.cpu() : here.cpu() + 1 + static_cast<int>(i);
+  auto steering = Start(cpus);
+  steering->PreferLocal(true);
+  const absl::Status steered = steering->Steer("a", Fds());
+  ASSERT_TRUE(steered.ok()) << steered;
+  Connect(1);
+  EXPECT_EQ(Accepted().back(), 1u);
+  EXPECT_FALSE(Steering::Start(std::vector<int>(STEER_WORKERS_MAX + 1, -1), "/tmp/ringway-steer-logs").ok());
 }
 
 TEST_F(SteerTest, AWorkerWithoutSocketIsPassedByTheKernel) {

@@ -96,10 +96,10 @@ class Node:
             rw.wait_until(self.serves, 20, "the web service to answer through `ringway up`")
         return process
 
-    def start(self):
+    def start(self, *arguments):
         """With a web server behind it."""
         self.origin = Origin(self.dir)
-        self.up(wait=False)
+        self.up(*arguments, wait=False)
         self.register("web", self.origin.port)
         rw.wait_until(self.serves, 20, "the web service to answer")
         # What a restart needs is on disk a moment later.

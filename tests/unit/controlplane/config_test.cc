@@ -375,6 +375,7 @@ TEST(Config, ReadsConnectDelivery) {
   EXPECT_EQ(config.listeners[0].delivery, api::Delivery::kConnect);
   EXPECT_EQ(config.connect, (api::Connect{{"/sys/fs/cgroup/a"}, api::OnStop::kKeep, "/sys/fs/bpf/x"}));
   EXPECT_EQ(config.steering, api::Steering::kLeastSessions);
+  EXPECT_EQ(Good(R"({"listeners": [{"name": "a", "bind": "10.0.0.1:1", "service": "s"}], "steering": "local"})").config.steering, api::Steering::kLocal);
 }
 
 TEST(Config, RefusesWhatDoesNotGoWithConnectDelivery) {
