@@ -3,17 +3,36 @@
 
 #include <cstdint>
 
+#include "dataplane/core/http_scan.h"
+
 namespace ringway::dp {
 namespace {
 
 constexpr char kHex[] = "0123456789abcdef";
 constexpr char kUpperHex[] = "0123456789ABCDEF";
 
-bool IsPlain(unsigned char c) { return c >= 0x20 && c < 0x7f && c != '"' && c != '\\'; }
+// What neither format takes as it is.
+struct UnplainStop {
+  static bool At(char c) { return static_cast<signed char>(c) < 0x20 || c == 0x7f || c == '"' || c == '\\'; }  // bytes from 0x80 on are below 0
+#if defined(RINGWAY_SSE2)
+  static uint32_t Mask(__m128i v) {
+    const __m128i outside = _mm_or_si128(_mm_cmplt_epi8(v, _mm_set1_epi8(0x20)), _mm_cmpeq_epi8(v, _mm_set1_epi8(0x7f)));
+    const __m128i quoting = _mm_or_si128(_mm_cmpeq_epi8(v, _mm_set1_epi8('"')), _mm_cmpeq_epi8(v, _mm_set1_epi8('\\')));
+    return static_cast<uint32_t>(_mm_movemask_epi8(_mm_or_si128(outside, quoting)));
+  }
+#endif
+};
 
-// How many bytes at `at` are one well-formed UTF-8 character beyond ASCII (RFC 3629 section 4); 0: none.
-size_t Utf8Size(std::string_view text, size_t at) {
-  const auto byte = [&](size_t i) { return at + i < text.size() ? static_cast<unsigned char>(text[at + i]) : 0; };
+// Appends what is plain from `p` on; the end of that.
+const char* AppendPlain(const http::Input& in, const char* p, std::string& out) {
+  const char* const end = http::Find<UnplainStop>(in, p);
+  out.append(p, end);
+  return end;
+}
+
+// How many bytes at the beginning of `text` are one well-formed UTF-8 character beyond ASCII (RFC 3629 section 4); 0: none.
+size_t Utf8Size(std::string_view text) {
+  const auto byte = [&](size_t i) { return i < text.size() ? static_cast<unsigned char>(text[i]) : 0; };
   const auto tail = [&](size_t i) { return (byte(i) & 0xc0) == 0x80; };
   const unsigned char first = static_cast<unsigned char>(byte(0)), second = static_cast<unsigned char>(byte(1));
   if (first >= 0xc2 && first <= 0xdf) return tail(1) ? 2 : 0;
@@ -34,38 +53,34 @@ size_t Utf8Size(std::string_view text, size_t at) {
 
 void AppendJsonString(std::string_view text, std::string& out) {
   out += '"';
-  for (size_t i = 0; i < text.size();) {
-    size_t plain = i;
-    while (plain < text.size() && IsPlain(static_cast<unsigned char>(text[plain]))) ++plain;
-    out.append(text, i, plain - i);
-    i = plain;
-    if (i == text.size()) break;
-    const auto c = static_cast<unsigned char>(text[i]);
-    if (const size_t size = c >= 0x80 ? Utf8Size(text, i) : 0; size != 0) {
-      out.append(text, i, size);
-      i += size;
-      continue;
+  if (!text.empty()) {  // an empty one may have no address
+    const http::Input in{text.data(), text.data() + text.size()};
+    for (const char* p = AppendPlain(in, in.begin, out); p != in.end; p = AppendPlain(in, p, out)) {
+      const auto c = static_cast<unsigned char>(*p);
+      if (const size_t size = Utf8Size({p, static_cast<size_t>(in.end - p)}); size != 0) {
+        out.append(p, size);
+        p += size;
+        continue;
+      }
+      if (c == '"' || c == '\\') {
+        out += '\\';
+        out += static_cast<char>(c);
+      } else {
+        out += "\\u00";
+        out += kHex[c >> 4];
+        out += kHex[c & 15];
+      }
+      ++p;
     }
-    if (c == '"' || c == '\\') {
-      out += '\\';
-      out += static_cast<char>(c);
-    } else {
-      out += "\\u00";
-      out += kHex[c >> 4];
-      out += kHex[c & 15];
-    }
-    ++i;
   }
   out += '"';
 }
 
 void AppendQuotable(std::string_view text, std::string& out) {
-  for (const char one : text) {
-    const auto c = static_cast<unsigned char>(one);
-    if (IsPlain(c)) {
-      out += one;
-      continue;
-    }
+  if (text.empty()) return;
+  const http::Input in{text.data(), text.data() + text.size()};
+  for (const char* p = AppendPlain(in, in.begin, out); p != in.end; p = AppendPlain(in, p + 1, out)) {
+    const auto c = static_cast<unsigned char>(*p);
     out += "\\x";
     out += kUpperHex[c >> 4];
     out += kUpperHex[c & 15];

@@ -2,6 +2,7 @@
 #include "dataplane/access_log/line.h"
 
 #include <algorithm>
+#include <array>
 #include <charconv>
 #include <cstdio>
 #include <ctime>
@@ -31,49 +32,79 @@ void AppendAddress(const IpAddress& address, std::string& out) {
   out.append(text, FormatIp(address, text));
 }
 
+// A key of a JSON object, as an argument of a template.
+template <size_t kSize>
+struct Key {
+  consteval Key(const char (&key)[kSize]) { std::copy_n(key, kSize, name); }
+  char name[kSize];
+};
+
+// `,"key":`, made by the compiler and at a fixed place.
+template <Key kKey>
+constexpr auto kKeyText = [] {
+  constexpr size_t kLength = sizeof kKey.name - 1;
+  std::array<char, kLength + 4> text{};
+  std::copy_n(",\"", 2, text.begin());
+  std::copy_n(kKey.name, kLength, text.begin() + 2);
+  std::copy_n("\":", 2, text.begin() + 2 + kLength);
+  return text;
+}();
+
 // The keys of one JSON object, in order.
 class Object {
  public:
-  explicit Object(std::string& out) : out_(out) { out_ += '{'; }
-  void Text(std::string_view key, std::string_view value) {
-    Key(key);
+  explicit Object(std::string& out) : out_(out), begin_(out.size()) {}
+  ~Object() {
+    out_[begin_] = '{';  // instead of the first key's comma
+    out_ += '}';
+  }
+  Object(const Object&) = delete;
+  Object& operator=(const Object&) = delete;
+
+  template <Key kKey>
+  void Name() {
+    out_.append(kKeyText<kKey>.data(), kKeyText<kKey>.size());
+  }
+  template <Key kKey>
+  void Text(std::string_view value) {
+    Name<kKey>();
     AppendJsonString(value, out_);
   }
   // Null where there is none.
-  void TextOrNull(std::string_view key, std::string_view value) {
-    if (value.empty()) return Null(key);
-    Text(key, value);
+  template <Key kKey>
+  void TextOrNull(std::string_view value) {
+    if (value.empty()) return Null<kKey>();
+    Text<kKey>(value);
   }
-  void Number(std::string_view key, uint64_t value) {
-    Key(key);
+  template <Key kKey>
+  void Number(uint64_t value) {
+    Name<kKey>();
     AppendNumber(value, out_);
   }
-  void Ms(std::string_view key, uint64_t us) {
-    Key(key);
+  template <Key kKey>
+  void Ms(uint64_t us) {
+    Name<kKey>();
     AppendMs(us, out_);
   }
-  void MsOrNull(std::string_view key, uint32_t us) {
-    if (us == kNever) return Null(key);
-    Ms(key, us);
+  template <Key kKey>
+  void MsOrNull(uint32_t us) {
+    if (us == kNever) return Null<kKey>();
+    Ms<kKey>(us);
   }
-  void Bool(std::string_view key, bool value) {
-    Key(key);
+  template <Key kKey>
+  void Bool(bool value) {
+    Name<kKey>();
     out_ += value ? "true" : "false";
   }
-  void Null(std::string_view key) {
-    Key(key);
+  template <Key kKey>
+  void Null() {
+    Name<kKey>();
     out_ += "null";
-  }
-  void Key(std::string_view key) {
-    out_ += first_ ? "\"" : ",\"";
-    first_ = false;
-    out_ += key;
-    out_ += "\":";
   }
 
  private:
   std::string& out_;
-  bool first_ = true;
+  const size_t begin_;
 };
 
 // From the connection on, so that the parts add up.
@@ -85,7 +116,7 @@ uint32_t ResponseUs(const AccessRecord& r) {
 void AppendTruncated(uint8_t truncated, Object& object, std::string& out) {
   static constexpr const char* kNames[kAccessTexts] = {"target", "host", "forwarded_for", "referer", "user_agent"};
   if (truncated == 0) return;
-  object.Key("truncated");
+  object.Name<"truncated">();
   char before = '[';
   for (uint32_t i = 0; i < kAccessTexts; ++i) {
     if ((truncated >> i & 1) == 0) continue;
@@ -159,44 +190,43 @@ void LineWriter::Append(api::AccessFormat format, const AccessRecord& record, co
 
 void LineWriter::AppendJson(const AccessRecord& r, const Texts& t, const HandleNames::Reader& names, int64_t unix_us, std::string& out) {
   Object object(out);
-  object.Key("time");
+  object.Name<"time">();
   out += '"';
   calendar_.AppendIso(unix_us, out);
   out += '"';
-  object.Text("listener", names.Listener(r.listener));
-  object.Text("protocol", r.tcp ? "tcp" : "http");
-  object.Key("client");
+  object.Text<"listener">(names.Listener(r.listener));
+  object.Text<"protocol">(r.tcp ? "tcp" : "http");
+  object.Name<"client">();
   out += '"';
   AppendAddress(r.client, out);
   out += '"';
-  object.Number("client_port", r.client.port);
+  object.Number<"client_port">(r.client.port);
   if (!r.tcp) {
-    object.TextOrNull("method", t.method);
-    object.TextOrNull("target", t.method.empty() ? t.line : t.target);
-    object.TextOrNull("version", t.version);
-    object.TextOrNull("host", t.host);
-    if (r.status == 0) object.Null("status");
-    else object.Number("status", r.status);
+    object.TextOrNull<"method">(t.method);
+    object.TextOrNull<"target">(t.method.empty() ? t.line : t.target);
+    object.TextOrNull<"version">(t.version);
+    object.TextOrNull<"host">(t.host);
+    if (r.status == 0) object.Null<"status">();
+    else object.Number<"status">(r.status);
   }
-  object.Text("end", kEndNames[static_cast<size_t>(r.end)]);
-  object.TextOrNull("service", names.Service(r.service));
-  object.TextOrNull("endpoint", names.Endpoint(r.endpoint));
-  object.TextOrNull("endpoint_address", names.EndpointAddress(r.endpoint));
-  object.Number("retries", r.attempts > 1 ? r.attempts - 1u : 0u);
-  object.Bool("reused", r.reused);
-  object.Ms("total_ms", r.end_us - r.start_us);
-  object.MsOrNull("queue_ms", r.queue_us);
-  object.MsOrNull("connect_ms", r.connect_us);
-  if (!r.tcp) object.MsOrNull("response_ms", ResponseUs(r));
-  object.Number("received_bytes", r.bytes_received);
-  object.Number("sent_bytes", r.bytes_sent);
+  object.Text<"end">(kEndNames[static_cast<size_t>(r.end)]);
+  object.TextOrNull<"service">(names.Service(r.service));
+  object.TextOrNull<"endpoint">(names.Endpoint(r.endpoint));
+  object.TextOrNull<"endpoint_address">(names.EndpointAddress(r.endpoint));
+  object.Number<"retries">(r.attempts > 1 ? r.attempts - 1u : 0u);
+  object.Bool<"reused">(r.reused);
+  object.Ms<"total_ms">(r.end_us - r.start_us);
+  object.MsOrNull<"queue_ms">(r.queue_us);
+  object.MsOrNull<"connect_ms">(r.connect_us);
+  if (!r.tcp) object.MsOrNull<"response_ms">(ResponseUs(r));
+  object.Number<"received_bytes">(r.bytes_received);
+  object.Number<"sent_bytes">(r.bytes_sent);
   if (!r.tcp) {
-    object.TextOrNull("forwarded_for", t.forwarded_for);
-    object.TextOrNull("referer", t.referer);
-    object.TextOrNull("user_agent", t.user_agent);
+    object.TextOrNull<"forwarded_for">(t.forwarded_for);
+    object.TextOrNull<"referer">(t.referer);
+    object.TextOrNull<"user_agent">(t.user_agent);
   }
   AppendTruncated(r.truncated, object, out);
-  out += '}';
 }
 
 void LineWriter::AppendCombined(const AccessRecord& r, const Texts& t, const HandleNames::Reader& names, int64_t unix_us, std::string& out) {

@@ -22,6 +22,7 @@ std::string Quotable(std::string_view text) {
 }
 
 TEST(AccessLogEscape, JsonOfPlainAndSpecialBytes) {
+  EXPECT_EQ(Json({}), R"("")");
   EXPECT_EQ(Json(""), R"("")");
   EXPECT_EQ(Json("/a?b=c&d"), R"("/a?b=c&d")");
   EXPECT_EQ(Json("a\"b\\c"), R"("a\"b\\c")");
@@ -53,7 +54,26 @@ TEST(AccessLogEscape, JsonOfAnyBytesIsAStringOnOneLine) {
   }
 }
 
+// The search looks at sixteen bytes at once: a byte that has to be escaped is found wherever it stands, and no other is.
+TEST(AccessLogEscape, EveryByteAtEveryPlace) {
+  for (int c = 0; c < 256; ++c) {
+    const std::string alone = Quotable(std::string(1, static_cast<char>(c)));
+    const std::string json_alone = Json(std::string(1, static_cast<char>(c)));
+    EXPECT_EQ(alone.size(), c >= 0x20 && c < 0x7f && c != '"' && c != '\\' ? 1u : 4u) << c;
+    for (size_t size : {1u, 15u, 16u, 17u, 31u, 32u, 40u}) {
+      for (size_t at = 0; at < size; ++at) {
+        std::string text(size, 'a');
+        text[at] = static_cast<char>(c);
+        const std::string before(at, 'a'), after(size - at - 1, 'a');
+        ASSERT_EQ(Quotable(text), before + alone + after) << c;
+        ASSERT_EQ(Json(text), "\"" + before + json_alone.substr(1, json_alone.size() - 2) + after + "\"") << c;
+      }
+    }
+  }
+}
+
 TEST(AccessLogEscape, TheCombinedFormatAsNginxDoes) {
+  EXPECT_EQ(Quotable({}), "");
   EXPECT_EQ(Quotable("GET /a HTTP/1.1"), "GET /a HTTP/1.1");
   EXPECT_EQ(Quotable("a\"b\\c"), R"(a\x22b\x5Cc)");
   EXPECT_EQ(Quotable("a\r\n127.0.0.1 - - [x] \"GET"), R"(a\x0D\x0A127.0.0.1 - - [x] \x22GET)");
