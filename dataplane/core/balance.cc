@@ -73,6 +73,7 @@ void Balancer::Join(ServiceHandle handle, const ServiceEntry& entry, bool others
       health = {};
       endpoint.streak.Clear();
       endpoint.latency_us = endpoint.rtt_us = 0;
+      endpoint.failed_until_us = 0;
       if (others_stay && entry.slow_start_ms > 0) health.Ramp(now_us, entry.slow_start_ms);
       endpoint.out_until_us = health.OutUntilUs();
     }
@@ -174,8 +175,9 @@ const EndpointEntry* Balancer::PickOfTwo(ServiceState& state, Search& search, Lo
 }
 
 // What the next request is likely to wait. Below 2^48: times a weight it fits. One of which nothing is known is tried by one
-// request; until that is answered it comes last.
+// request; until that is answered it comes last, as does one that fails.
 uint64_t Balancer::LatencyLoad(const EndpointState& endpoint, uint64_t now_us) const {
+  if (endpoint.failed_until_us > now_us) return kLatencyMaxUs * (uint64_t{endpoint.in_flight} + 1);
   const uint64_t since_us = now_us - endpoint.latency_at_us;
   uint64_t latency_us = endpoint.latency_us;
   // Nobody asks a slow one again before this has faded. Close to its last answer it hardly has, and the division is saved.
@@ -194,6 +196,13 @@ void Balancer::NoteLatency(EndpointHandle handle, uint64_t us, uint64_t now_us) 
   }
   endpoint.latency_us = static_cast<uint32_t>(us);
   endpoint.latency_at_us = now_us;
+  endpoint.failed_until_us = 0;
+}
+
+void Balancer::NoteFailedLatency(EndpointHandle handle, uint64_t us, uint64_t now_us) {
+  EndpointState& endpoint = endpoints_[handle];
+  if (us > endpoint.latency_us) NoteLatency(handle, us, now_us);
+  endpoint.failed_until_us = now_us + kFailedUs;
 }
 
 const EndpointEntry* Balancer::PickLeast(ServiceState& state, Search& search) {

@@ -27,6 +27,7 @@ struct EndpointState {
   uint32_t latency_us = 0;
   uint32_t rtt_us = 0;
   uint64_t latency_at_us = 0;
+  uint64_t failed_until_us = 0;  // its last answer was a failure: until then one that answers goes before
   uint64_t sample_at_us = 0;  // when its path may be sampled again
   Streak streak;
   // Pooled idle upstreams, most recently used first (slots of the worker's upstreams).
@@ -95,6 +96,8 @@ class Balancer {
 
   // Least latency: an answer, a connection or a time-out took so long. A longer one counts at once, shorter ones little by little.
   void NoteLatency(EndpointHandle handle, uint64_t us, uint64_t now_us);
+  // An attempt failed, or was answered 5xx, after so long: who fails fast must not attract requests by that.
+  void NoteFailedLatency(EndpointHandle handle, uint64_t us, uint64_t now_us);
 
   // An attempt that began at `attempt_us` failed, or was answered 5xx by a service that counts these. Attempts from before
   // the endpoint's last return say nothing new.
@@ -107,6 +110,7 @@ class Balancer {
   static constexpr uint32_t kRefusalsMax = 8;
   static constexpr uint64_t kLatencyFadesUs = 3000000;
   static constexpr uint64_t kLatencyMaxUs = 1u << 30;
+  static constexpr uint64_t kFailedUs = 1000000;
   // Endpoints of one service by load, each bucket a FIFO so that equals take turns.
   struct LeastQueues {
     std::array<EndpointHandle, kBuckets + 1> heads;

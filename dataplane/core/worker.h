@@ -191,6 +191,7 @@ class Worker {
   void CountFailure(Exchange& e, Failure failure);
   void NoteFailure(Exchange& e, EjectionReason reason);
   void NoteAnswer(Exchange& e, uint16_t status);
+  void NoteLatency(Exchange& e, uint64_t us, bool failed);
   void GiveUp(Exchange& e, Next next);
   bool MayRetry(const Exchange& e) const;
   void ReleaseRequest(Exchange& e);
@@ -319,6 +320,7 @@ class Worker {
   static constexpr uint32_t kReplyTimeoutMs = 10000;
   static constexpr uint32_t kAcceptPauseUs = 100000;   // after an accept error
   static constexpr uint64_t kSampleEveryUs = 100000;  // an endpoint's path; asking costs 0.6 us
+  static constexpr uint64_t kSampleStaleUs = 3000000;
   static constexpr uint32_t kRefusedAtOnceUs = 250000;  // a later one has cost its client time (no route: seconds)
   static constexpr uint32_t kBuffersReserve = 64;      // fewer free ones: requests are not kept for a retry
   static constexpr uint32_t kBuffersReserveWaiting = 128;  // fewer free ones: no further request waits

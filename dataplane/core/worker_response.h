@@ -57,7 +57,6 @@ void Worker<IoType>::OnUpstreamBytes(Exchange& e, BufferRef got, uint32_t size) 
     e.response_us = Span32(us);
     endpoint.response_time_us_total.Add(us);
     endpoint.response_time_us_ewma.Set(endpoint.response_time_us_ewma.Get() * 7 / 8 + us / 8);
-    if (balancer_.ByLatency(e.service)) balancer_.NoteLatency(e.endpoint, us, io_.NowUs());
     if (!upstreams_[e.upstream].sending) ReleaseRequest(e);
   }
   if (BufferRef& buffer = e.response.buffer; !buffer.held()) {
@@ -124,6 +123,7 @@ void Worker<IoType>::OnInterim(Exchange& e, ResponseHead& head) {
   const std::string_view inserted = head.status == 101 ? "Connection: Upgrade\r\n" : "";
   flow.slice_count = static_cast<uint8_t>(ForwardResponse(data, head, inserted, 0, flow.slices.data()));
   CountResponse(e, head.status);
+  if (head.status == 101) NoteLatency(e, e.response_us, false);
   SubmitClientSend(e);
 }
 

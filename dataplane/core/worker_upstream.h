@@ -158,7 +158,7 @@ void Worker<IoType>::OnConnected(uint32_t slot, const Completion& c) {
   u.state = UpstreamState::kBound;
   e.connect_us = Span32(io_.NowUs() - e.attempt_us);
   if (SessionOf(e).tcp) {
-    balancer_.NoteLatency(e.endpoint, e.connect_us, io_.NowUs());
+    NoteLatency(e, e.connect_us, false);
     return BeginTunnel(e);
   }
   ArmUpstreamRecv(u);
@@ -329,15 +329,17 @@ void Worker<IoType>::CountFailure(Exchange& e, Failure failure) {
       return CountLimit(Limit::kFiles);
     case Failure::kTimeout:
       endpoint.response_timeouts_total.Add();
-      balancer_.NoteLatency(e.endpoint, io_.NowUs() - e.attempt_us, io_.NowUs());
+      NoteLatency(e, io_.NowUs() - e.attempt_us, true);
       EndAs(e, End::kResponseTimeout);
       return NoteFailure(e, EjectionReason::kTimeout);
     case Failure::kEarly:
       endpoint.failures_total.Add();
       EndAs(e, End::kEndpointReset);
-      if (!e.reused) NoteFailure(e, EjectionReason::kReset);
-      return;
+      if (e.reused) return;
+      NoteLatency(e, io_.NowUs() - e.attempt_us, true);
+      return NoteFailure(e, EjectionReason::kReset);
     case Failure::kBadResponse:
+      NoteLatency(e, io_.NowUs() - e.attempt_us, true);
       EndAs(e, End::kBadResponse);
       return endpoint.failures_total.Add();
   }
@@ -359,9 +361,18 @@ void Worker<IoType>::NoteFailure(Exchange& e, EjectionReason reason) {
   }
 }
 
+// What the attempt took, for a service that chooses by it.
+template <Io IoType>
+void Worker<IoType>::NoteLatency(Exchange& e, uint64_t us, bool failed) {
+  if (!balancer_.ByLatency(e.service)) return;
+  if (failed) balancer_.NoteFailedLatency(e.endpoint, us, io_.NowUs());
+  else balancer_.NoteLatency(e.endpoint, us, io_.NowUs());
+}
+
 // A final response has begun.
 template <Io IoType>
 void Worker<IoType>::NoteAnswer(Exchange& e, uint16_t status) {
+  NoteLatency(e, e.response_us, status >= 500);
   if (status >= 500 && Settings(e).responses_5xx_max > 0) return NoteFailure(e, EjectionReason::k5xx);
   balancer_.Endpoint(e.endpoint).streak.Answered();
 }
@@ -410,6 +421,7 @@ template <Io IoType>
 void Worker<IoType>::SamplePath(Upstream& u) {
   EndpointState& endpoint = balancer_.Endpoint(u.endpoint);
   EndpointCounters& counters = counters_.endpoints[u.endpoint];
+  const bool first_in_long = io_.NowUs() > endpoint.sample_at_us + kSampleStaleUs;
   endpoint.sample_at_us = io_.NowUs() + kSampleEveryUs;
   PathSample path;
   if (!io_.SamplePath(u.fd, path)) return;
@@ -419,7 +431,8 @@ void Worker<IoType>::SamplePath(Upstream& u) {
   u.retransmits_seen = path.retransmits;
   if (path.rtt_us == 0) return;
   const uint64_t before = counters.rtt_us_ewma.Get();
-  counters.rtt_us_ewma.Set(before == 0 ? path.rtt_us : (before * 7 + path.rtt_us + 7) / 8);
+  // What is seldom asked is seldom corrected: an eighth of a new value would leave it what it was for minutes.
+  counters.rtt_us_ewma.Set(before == 0 || first_in_long ? path.rtt_us : (before * 7 + path.rtt_us + 7) / 8);
   endpoint.rtt_us = static_cast<uint32_t>(counters.rtt_us_ewma.Get());
 }
 

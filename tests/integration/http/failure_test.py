@@ -15,7 +15,7 @@ class Refusing:
     """An endpoint whose port nobody listens on."""
 
     def __init__(self):
-        self.port = free_port()
+        self.address, self.port = "127.0.0.1", free_port()
 
     def close(self):
         pass

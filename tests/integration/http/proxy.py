@@ -39,14 +39,16 @@ def headers_of(head):
 
 
 class Endpoint:
-    """Accepts connections and calls script(connection, first_bytes_reader) in a thread of its own for each."""
+    """Accepts connections and calls script(connection, first_bytes_reader) in a thread of its own for each. `address` is where the
+    dataplane finds it."""
 
-    def __init__(self, script):
+    def __init__(self, script, bind="127.0.0.1", address="127.0.0.1"):
         self.script = script
+        self.address = address
         self.connections = 0
         self.requests = []  # heads, in order
         self.lock = threading.Lock()
-        self.listener = socket.create_server(("127.0.0.1", 0), backlog=128)
+        self.listener = socket.create_server((bind, 0), backlog=128)
         self.port = self.listener.getsockname()[1]
         self.open = []
         self.thread = threading.Thread(target=self._accept, daemon=True)
@@ -122,7 +124,7 @@ class Proxy:
             "listeners": [{"name": "main", "bind": f"127.0.0.1:{self.port}", "protocol": protocol,
                            "routes": [{"host": "", "path": "", "service": "web"}], **(listener or {})}],
             "services": [{"name": "web", "endpoints": [
-                {"id": f"n/{i}", "generation": 1, "address": "127.0.0.1", "port": e.port, "weight": 1, "state": "ready"}
+                {"id": f"n/{i}", "generation": 1, "address": e.address, "port": e.port, "weight": 1, "state": "ready"}
                 for i, e in enumerate(endpoints)], **(service or {})}],
             "stats": {"bind": f"127.0.0.1:{self.stats_port}", "user": "u", "password": "p"},
             **(snapshot or {}),

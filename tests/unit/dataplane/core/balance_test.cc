@@ -287,13 +287,44 @@ TEST_P(LeastLatencyTest, TheRoundTripIsTheLeastItCanTake) {
   EXPECT_NEAR(far, 250, 60) << "however long ago its last answer was";
 }
 
+TEST_P(LeastLatencyTest, OneThatFailsFastAttractsNobody) {
+  const BackendMap map = MapOf(Balance::kLeastLatency, {10, 11});
+  Adopt(map);
+  balancer_.NoteLatency(11, 50000, 0);
+  balancer_.NoteFailedLatency(10, 200, 0);
+  for (int i = 0; i < 100; ++i) balancer_.Acquire(11);  // however much the other one has to do
+  const auto failing_at = [&](uint64_t now_us) {
+    int failing = 0;
+    for (int i = 0; i < 1000; ++i) failing += Choose({}, now_us) == 10 ? 1 : 0;
+    return failing;
+  };
+  EXPECT_NEAR(failing_at(1), 250, 60) << "only when it is drawn twice";
+  EXPECT_GT(failing_at(2000000), 600) << "tried again";
+  balancer_.NoteFailedLatency(10, 200, 2000000);
+  EXPECT_NEAR(failing_at(2000001), 250, 60);
+  balancer_.NoteLatency(10, 200, 2000002);
+  EXPECT_GT(failing_at(2000003), 600) << "it has answered";
+}
+
+TEST_P(LeastLatencyTest, AFailureIsNoReasonToThinkItFaster) {
+  const BackendMap map = MapOf(Balance::kLeastLatency, {10, 11});
+  Adopt(map);
+  balancer_.NoteLatency(10, 50000, 0);
+  for (uint64_t now_us = 1000; now_us < 100000; now_us += 1000) balancer_.NoteFailedLatency(10, 200, now_us);
+  EXPECT_EQ(balancer_.Endpoint(10).latency_us, 50000u);
+  balancer_.NoteFailedLatency(10, 2000000, 200000);
+  EXPECT_EQ(balancer_.Endpoint(10).latency_us, 2000000u) << "a slow one is";
+}
+
 TEST_P(LeastLatencyTest, ANewInstanceBeginsWithNothingKnown) {
   const BackendMap first = MapOf(Balance::kLeastLatency, {10, 11}), without = MapOf(Balance::kLeastLatency, {11}), again = MapOf(Balance::kLeastLatency, {10, 11});
   Adopt(first);
   balancer_.NoteLatency(10, 5000, 0);
+  balancer_.NoteFailedLatency(10, 5000, 0);
   Adopt(without);
   Adopt(again);
   EXPECT_EQ(balancer_.Endpoint(10).latency_us, 0u);
+  EXPECT_EQ(balancer_.Endpoint(10).failed_until_us, 0u);
 }
 INSTANTIATE_TEST_SUITE_P(One, LeastLatencyTest, testing::Values(Balance::kLeastLatency));
 
