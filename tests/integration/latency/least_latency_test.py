@@ -114,7 +114,7 @@ class LeastLatency(unittest.TestCase):
         self.addCleanup(setattr, MIRROR, "delay", 0.0)
         self.addCleanup(setattr, MIRROR, "lost_every", 0)
         far = Site(self, far=True)
-        self.proxy(far)
+        self.proxy(far, timeouts={"upstream_idle_ms": 30000})
         self.ask(10, clients=1)
         MIRROR.lost_every = 5
         self.ask(30, clients=1)
