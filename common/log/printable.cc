@@ -1,6 +1,8 @@
 // See printable.h.
 #include "common/log/printable.h"
 
+#include <algorithm>
+
 namespace ringway::log {
 
 std::string Printable(std::string_view text) {
@@ -20,6 +22,11 @@ std::string Printable(std::string_view text) {
     }
   }
   return line;
+}
+
+std::string FirstLine(std::string_view text) {
+  constexpr size_t kBytesMax = 200;
+  return std::string(text.substr(0, std::min(text.find('\n'), kBytesMax)));
 }
 
 }  // namespace ringway::log

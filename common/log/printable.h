@@ -8,5 +8,7 @@ namespace ringway::log {
 
 // Control characters as \n, \t or \xHH; everything else, UTF-8 included, as it is.
 std::string Printable(std::string_view text);
+// Its first line, 200 bytes at most.
+std::string FirstLine(std::string_view text);
 
 }  // namespace ringway::log

@@ -5,6 +5,7 @@
 #include <iostream>
 
 #include "common/http/client.h"
+#include "common/http/percent.h"
 #include "controlplane/cli/commands.h"
 #include "controlplane/config/duration.h"
 #include "controlplane/exit_codes.h"
@@ -20,21 +21,6 @@ absl::StatusOr<http::ClientResponse> Ask(const std::string& run_dir, const char*
   request.target = target;
   request.timeout = timeout;
   return http::FetchBlocking(url, request);
-}
-
-std::string Escape(const std::string& text) {
-  static constexpr char kHex[] = "0123456789ABCDEF";
-  std::string out;
-  for (const char c : text) {
-    const auto byte = static_cast<unsigned char>(c);
-    const bool plain = (byte >= 'a' && byte <= 'z') || (byte >= 'A' && byte <= 'Z') || (byte >= '0' && byte <= '9') || byte == '-' || byte == '.' || byte == '_';
-    if (plain) {
-      out += c;
-    } else {
-      out += {'%', kHex[byte >> 4], kHex[byte & 15]};
-    }
-  }
-  return out;
 }
 
 // 0 with `answer` set, or the exit code after an error message.
@@ -80,7 +66,7 @@ int Drain(const std::string& run_dir, const std::string& service, const std::str
     std::cerr << "--timeout: " << wait_ms.status().message() << "\n";
     return kExitUsage;
   }
-  const std::string target = "/drain?service=" + Escape(service) + "&endpoint=" + Escape(endpoint) + "&timeout=" + timeout;
+  const std::string target = "/drain?service=" + http::PercentEncoded(service) + "&endpoint=" + http::PercentEncoded(endpoint) + "&timeout=" + timeout;
   const auto response = Ask(run_dir, "POST", target, std::chrono::milliseconds(*wait_ms) + std::chrono::seconds(5));
   if (const int code = Succeed(response, run_dir, kExitUsage); code != 0) return code;
   boost::json::error_code error;
@@ -97,7 +83,7 @@ int Drain(const std::string& run_dir, const std::string& service, const std::str
 }
 
 int Undrain(const std::string& run_dir, const std::string& service, const std::string& endpoint) {
-  const std::string target = "/undrain?service=" + Escape(service) + "&endpoint=" + Escape(endpoint);
+  const std::string target = "/undrain?service=" + http::PercentEncoded(service) + "&endpoint=" + http::PercentEncoded(endpoint);
   const auto response = Ask(run_dir, "POST", target, std::chrono::seconds(5));
   if (const int code = Succeed(response, run_dir, kExitUsage); code != 0) return code;
   std::cout << response->body;

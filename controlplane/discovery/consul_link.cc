@@ -10,6 +10,7 @@
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
+#include "common/http/percent.h"
 #include "common/http/tls_client.h"
 #include "common/log/log.h"
 #include "controlplane/discovery/consul_text.h"
@@ -113,7 +114,7 @@ void ConsulLink::AddTokenTo(http::ClientRequest& request) const {
 http::ClientRequest ConsulLink::Read(const std::string& path, const std::string& query, Answerer answerer) const {
   http::ClientRequest request;
   const bool stale = config_.stale && answerer == Answerer::kAsConfigured;
-  request.target = absl::StrCat(path, stale ? "?stale" : "?", config_.datacenter.empty() ? "" : "&dc=" + PathEscaped(config_.datacenter), query);
+  request.target = absl::StrCat(path, stale ? "?stale" : "?", config_.datacenter.empty() ? "" : "&dc=" + http::PercentEncoded(config_.datacenter), query);
   AddTokenTo(request);
   return request;
 }
@@ -121,7 +122,7 @@ http::ClientRequest ConsulLink::Read(const std::string& path, const std::string&
 http::ClientRequest ConsulLink::Post(const std::string& path, std::string body) const {
   http::ClientRequest request;
   request.method = "POST";
-  request.target = path + (config_.datacenter.empty() ? "" : "?dc=" + PathEscaped(config_.datacenter));
+  request.target = path + (config_.datacenter.empty() ? "" : "?dc=" + http::PercentEncoded(config_.datacenter));
   request.headers.emplace_back("Content-Type", "application/json");
   request.body = std::move(body);
   AddTokenTo(request);

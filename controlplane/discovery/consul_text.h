@@ -1,4 +1,4 @@
-// Small pieces of text on the way to and from Consul.
+// What Consul says, made fit for logs and status documents.
 #pragma once
 
 #include <string>
@@ -6,8 +6,6 @@
 
 namespace ringway::cp {
 
-// One path segment or query value: everything but letters, digits and -_.~ as %XX.
-std::string PathEscaped(std::string_view text);
 // Of a foreign text, for logs and status documents: its first line, 200 bytes at most; what is not printable ASCII becomes '?'.
 std::string FirstLine(std::string_view text);
 

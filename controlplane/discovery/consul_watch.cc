@@ -15,6 +15,7 @@
 
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "common/http/percent.h"
 #include "common/log/log.h"
 #include "controlplane/discovery/consul_answer.h"
 #include "controlplane/discovery/consul_text.h"
@@ -209,7 +210,7 @@ asio::awaitable<absl::StatusOr<http::ClientResponse>> ConsulWatch::Query() {
   if (!blocking) resync_at_ = now + Milliseconds(config.resync_ms);
   Milliseconds wait = std::min(Milliseconds(config.wait_ms), std::chrono::duration_cast<Milliseconds>(resync_at_ - now) + Milliseconds(1));
   if (turns_->contended()) wait = std::min(wait, kSharedWait);
-  const std::string path = "/v1/health/service/" + PathEscaped(service_);
+  const std::string path = "/v1/health/service/" + http::PercentEncoded(service_);
   const std::string query = blocking ? absl::StrCat("&index=", index_.next(), "&wait=", wait.count(), "ms") : "";
   // A question from the beginning believes whatever comes: a server that has just started may not have caught up, the leader has.
   const auto answerer = blocking ? ConsulLink::Answerer::kAsConfigured : ConsulLink::Answerer::kLeader;

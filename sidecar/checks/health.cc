@@ -7,8 +7,9 @@
 #include <boost/asio/detached.hpp>
 #include <boost/asio/use_awaitable.hpp>
 
-#include "common/log/log.h"
 #include "common/backoff.h"
+#include "common/log/log.h"
+#include "common/log/printable.h"
 #include "sidecar/checks/run_check.h"
 
 namespace ringway::sidecar {
@@ -20,8 +21,6 @@ constexpr std::chrono::milliseconds kFirstRetry{20};
 constexpr std::chrono::milliseconds kFirstRetryScript{100};
 constexpr std::chrono::hours kForever{24 * 365};
 constexpr std::chrono::seconds kLateAfter{5};
-
-std::string FirstLine(const std::string& output) { return output.substr(0, std::min<size_t>(output.find('\n'), 200)); }
 
 std::chrono::milliseconds FirstRetryOf(const CheckDefinition& check) {
   return check.kind == CheckDefinition::Kind::kScript ? kFirstRetryScript : kFirstRetry;
@@ -90,7 +89,7 @@ asio::awaitable<void> Health::RunOnce(Slot& slot) {
   slot.output = result.output;
   slot.passed = slot.passed || slot.status == CheckStatus::kPassing;
   if (slot.status != before) {
-    spdlog::info("check {}: {} -> {}: {}", slot.check.name, StatusName(before), StatusName(slot.status), FirstLine(slot.output));
+    spdlog::info("check {}: {} -> {}: {}", slot.check.name, StatusName(before), StatusName(slot.status), log::FirstLine(slot.output));
   }
   TellIfLate(slot);
   Announce();
@@ -100,7 +99,7 @@ asio::awaitable<void> Health::RunOnce(Slot& slot) {
 void Health::TellIfLate(Slot& slot) {
   if (slot.passed || slot.told || std::chrono::steady_clock::now() - up_since_ < kLateAfter) return;
   slot.told = true;
-  spdlog::warn("check {}: has not passed in {} s since the program started: {}", slot.check.name, kLateAfter.count(), FirstLine(slot.output));
+  spdlog::warn("check {}: has not passed in {} s since the program started: {}", slot.check.name, kLateAfter.count(), log::FirstLine(slot.output));
 }
 
 void Health::Announce() {

@@ -3,10 +3,11 @@
 
 #include <algorithm>
 #include <boost/json.hpp>
-#include <cctype>
 
 #include "absl/strings/numbers.h"
+#include "common/http/percent.h"
 #include "common/http/upgrade.h"
+#include "common/log/printable.h"
 #include "sidecar/duration.h"
 
 namespace ringway::sidecar {
@@ -18,26 +19,6 @@ namespace json = boost::json;
 // How much later than `wait` the answer to a drain may come.
 constexpr std::chrono::milliseconds kDrainSlack{5000};
 constexpr char kDrainReason[] = "ringway-sidecar: stopping";
-
-std::string Escaped(std::string_view text) {
-  static constexpr char kHex[] = "0123456789ABCDEF";
-  std::string escaped;
-  for (const char c : text) {
-    const auto byte = static_cast<unsigned char>(c);
-    if (std::isalnum(byte) || c == '-' || c == '_' || c == '.' || c == '~') {
-      escaped += c;
-    } else {
-      escaped += '%';
-      escaped += kHex[byte >> 4];
-      escaped += kHex[byte & 15];
-    }
-  }
-  return escaped;
-}
-
-std::string FirstLine(const std::string& text) {
-  return text.substr(0, std::min<size_t>(text.find('\n'), 200));
-}
 
 // Consul 1.8 answers 500 with these words where newer ones answer 404.
 bool SaysUnknown(const http::ClientResponse& response) {
@@ -54,7 +35,7 @@ absl::StatusOr<bool> HasOwnMaintenance(const http::ClientResponse& health, const
   const json::value* checks = object == nullptr ? nullptr : object->if_contains("Checks");
   if (checks == nullptr || !checks->is_array()) {
     return absl::InternalError("wanted the instance's checks, got " + std::to_string(health.status) + " " +
-                               FirstLine(health.body));
+                               log::FirstLine(health.body));
   }
   for (const json::value& check : checks->get_array()) {
     const json::object* fields = check.if_object();
@@ -72,7 +53,7 @@ absl::StatusOr<Catalog::Drained> ParseDrained(const http::ClientResponse& respon
   const json::object* object = error ? nullptr : root.if_object();
   const json::value* drained = object == nullptr ? nullptr : object->if_contains("drained");
   if (drained == nullptr || !drained->is_bool()) {
-    return absl::UnimplementedError("wanted {\"drained\":...}, got \"" + FirstLine(response.body) + "\"");
+    return absl::UnimplementedError("wanted {\"drained\":...}, got \"" + log::FirstLine(response.body) + "\"");
   }
   Catalog::Drained result{drained->as_bool(), 0, 0};
   const auto number = [&](const char* key, int64_t& out) {
@@ -108,7 +89,7 @@ asio::awaitable<absl::Status> Catalog::PutPlain(std::string target, std::string 
       co_await Send(std::move(method), std::move(target), std::move(body), std::move(token), timeout);
   if (!response.ok()) co_return response.status();
   if (response->status >= 200 && response->status < 300) co_return absl::OkStatus();
-  const std::string message = what + ": " + std::to_string(response->status) + " " + FirstLine(response->body);
+  const std::string message = what + ": " + std::to_string(response->status) + " " + log::FirstLine(response->body);
   if (SaysUnknown(*response)) co_return absl::NotFoundError(message);
   co_return absl::InternalError(message);
 }
@@ -124,26 +105,26 @@ asio::awaitable<absl::Status> Catalog::UpdateCheck(std::string check_id, CheckRe
   json::object body;
   body["Status"] = std::string(StatusName(result.status));
   body["Output"] = result.output;
-  std::string target = "/v1/agent/check/update/" + Escaped(check_id);
+  std::string target = "/v1/agent/check/update/" + http::PercentEncoded(check_id);
   std::string text = json::serialize(body);
   co_return co_await PutPlain(std::move(target), std::move(text), std::move(token), std::min(timeout, timeout_));
 }
 
 asio::awaitable<absl::Status> Catalog::Deregister(std::string service_id, std::string token) {
-  std::string target = "/v1/agent/service/deregister/" + Escaped(service_id);
+  std::string target = "/v1/agent/service/deregister/" + http::PercentEncoded(service_id);
   std::string none;
   co_return co_await PutPlain(std::move(target), std::move(none), std::move(token), timeout_);
 }
 
 asio::awaitable<absl::Status> Catalog::StartMaintenance(std::string service_id, std::string token) {
-  std::string target = "/v1/agent/service/maintenance/" + Escaped(service_id) + "?enable=true&reason=" + Escaped(kDrainReason);
+  std::string target = "/v1/agent/service/maintenance/" + http::PercentEncoded(service_id) + "?enable=true&reason=" + http::PercentEncoded(kDrainReason);
   std::string none;
   co_return co_await PutPlain(std::move(target), std::move(none), std::move(token), timeout_);
 }
 
 asio::awaitable<absl::StatusOr<bool>> Catalog::InOwnMaintenance(std::string service_id, std::string token) {
   std::string method = "GET";
-  std::string target = "/v1/agent/health/service/id/" + Escaped(service_id);
+  std::string target = "/v1/agent/health/service/id/" + http::PercentEncoded(service_id);
   std::string none;
   const absl::StatusOr<http::ClientResponse> health =
       co_await Send(std::move(method), std::move(target), std::move(none), std::move(token), timeout_);
@@ -154,13 +135,13 @@ asio::awaitable<absl::StatusOr<bool>> Catalog::InOwnMaintenance(std::string serv
 
 asio::awaitable<absl::Status> Catalog::EndMaintenance(std::string service_id, std::string token) {
   std::string none;
-  std::string target = "/v1/agent/service/maintenance/" + Escaped(service_id) + "?enable=false";
+  std::string target = "/v1/agent/service/maintenance/" + http::PercentEncoded(service_id) + "?enable=false";
   co_return co_await PutPlain(std::move(target), std::move(none), std::move(token), timeout_);
 }
 
 asio::awaitable<absl::StatusOr<Catalog::Drained>> Catalog::Drain(std::string service_id, std::chrono::milliseconds wait,
                                                                  std::string token) {
-  std::string target = "/v1/ringway/drain/" + Escaped(service_id) + "?wait=" + FormatDuration(wait);
+  std::string target = "/v1/ringway/drain/" + http::PercentEncoded(service_id) + "?wait=" + FormatDuration(wait);
   std::string none;
   const std::chrono::milliseconds timeout = wait + kDrainSlack;
   std::string method = "PUT";
@@ -168,12 +149,12 @@ asio::awaitable<absl::StatusOr<Catalog::Drained>> Catalog::Drain(std::string ser
       co_await Send(std::move(method), std::move(target), std::move(none), std::move(token), timeout);
   if (!response.ok()) co_return response.status();
   if (response->status == 200) co_return ParseDrained(*response);
-  co_return absl::UnimplementedError(std::to_string(response->status) + " " + FirstLine(response->body));
+  co_return absl::UnimplementedError(std::to_string(response->status) + " " + log::FirstLine(response->body));
 }
 
 asio::awaitable<absl::StatusOr<Catalog::LeaseLine>> Catalog::TakeLease(std::string service_id, std::string token) {
   http::ClientRequest request;
-  request.target = "/v1/ringway/lease/" + Escaped(service_id);
+  request.target = "/v1/ringway/lease/" + http::PercentEncoded(service_id);
   request.timeout = timeout_;
   if (!token.empty()) request.headers.emplace_back("X-Consul-Token", token);
   http::Url url = url_;

@@ -277,7 +277,7 @@ class ControlPlaneAway(LeaseCase):
 
 class WithoutLeases(LeaseCase):
     def test_a_sidecar_that_knows_no_leases_lives_by_its_ttl(self):
-        """What issue 2's sidecar sends, by hand."""
+        """What a sidecar without leases sends, by hand."""
         plane = self.plane()
         body = {"ID": "web-old", "Name": "web", "Address": "127.0.0.1", "Port": 1, "Tags": [], "Meta": {},
                 "EnableTagOverride": False,

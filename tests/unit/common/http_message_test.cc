@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 
 #include "common/http/client.h"
+#include "common/http/percent.h"
 #include "common/http/server.h"
 
 namespace ringway::http {
@@ -26,6 +27,14 @@ TEST(ParseTarget, KeepsWhatIsNotPercentEncoding) {
   EXPECT_EQ(ParseTarget("/haproxy_stats;csv").path, "/haproxy_stats;csv");
   EXPECT_EQ(ParseTarget("/a?").query, Pairs{});
   EXPECT_EQ(ParseTarget("/a?b=1#frag").query, (Pairs{{"b", "1"}}));
+}
+
+TEST(PercentEncoded, ComesBackAndLeavesWhatAPathMayHold) {
+  EXPECT_EQ(PercentEncoded("web-1_a.b~"), "web-1_a.b~");
+  EXPECT_EQ(PercentEncoded("a b/c?d&e+\xc3\xa9"), "a%20b%2Fc%3Fd%26e%2B%C3%A9");
+  std::string every;
+  for (int byte = 0; byte < 256; ++byte) every += static_cast<char>(byte);
+  EXPECT_EQ(PercentDecoded(PercentEncoded(every), true), every);
 }
 
 TEST(ParseUrl, UnderstandsHostsPortsBasesAndSockets) {
