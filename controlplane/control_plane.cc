@@ -87,7 +87,7 @@ absl::StatusOr<std::string> ControlPlane::Reload() {
   auto loaded = LoadConfig(file);
   if (!loaded.ok()) {
     last_refusal_ = std::string(loaded.status().message());
-    for (const auto line : absl::StrSplit(last_refusal_, '\n')) spdlog::error("reload refused: {}", std::string(line));
+    for (const auto line : absl::StrSplit(last_refusal_, '\n')) spdlog::error("reload refused, what runs goes on: {}", std::string(line));
     return absl::InvalidArgumentError(last_refusal_);
   }
   std::string text;
@@ -156,8 +156,8 @@ absl::StatusOr<EndpointName> ControlPlane::Find(const std::string& service, cons
       if (one.id == endpoint || by_tail || FormatHostPort(one.address, one.port) == endpoint) found.push_back({candidate.name, one.id});
     }
   }
-  const std::string where = service.empty() ? "any service" : "service \"" + service + "\"";
-  if (found.empty()) return absl::NotFoundError("wanted an endpoint by id or ADDRESS:PORT; " + where + " has no \"" + endpoint + "\"");
+  const std::string where = service.empty() ? "no service has" : "service \"" + service + "\" does not have";
+  if (found.empty()) return absl::NotFoundError("wanted an endpoint by id or ADDRESS:PORT; " + where + " \"" + endpoint + "\"");
   if (found.size() == 1) return found[0];
   std::string message = "\"" + endpoint + "\" is more than one endpoint; wanted one of:";
   for (const EndpointName& name : found) absl::StrAppend(&message, " ", name.service, " ", name.id);

@@ -56,6 +56,7 @@ json::array Listeners(const std::vector<api::Listener>& listeners) {
     array.push_back({{"name", listener.name},
                      {"bind", listener.bind},
                      {"protocol", std::string(api::NameOf(listener.protocol))},
+                     {"delivery", std::string(api::NameOf(listener.delivery))},
                      {"routes", std::move(routes)}});
   }
   return array;

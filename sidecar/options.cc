@@ -34,7 +34,7 @@ void Declare(CLI::App& app, Options& options, Raw& raw) {
   app.add_option("--supervisord", options.supervisord_conf, "supervisord.conf whose programs to run");
   app.add_option("--programs", options.programs_json, "JSON file of programs to run");
   app.add_option("--service", options.service_name, "Service to register, without a definition file");
-  app.add_option("--port", options.service_port, "Port of --service");
+  app.add_option("--port", options.service_port, "Port of --service")->check(CLI::Range(1, 65535));
   app.add_option("--tag", options.service_tags, "Tag of --service; repeatable")->allow_extra_args(false);
   app.add_option("--catalog", raw.catalog, "Catalog's address")->envname("RINGWAY_CATALOG")->capture_default_str();
   app.add_option("--token", registration.token, "Token for the catalog")->envname("CONSUL_HTTP_TOKEN");

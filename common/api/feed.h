@@ -226,6 +226,7 @@ struct Hello {
 };
 struct Ack {
   uint64_t version = 0;
+  bool partial = false;  // all but its listeners: a Refuse of the same version follows and says why
   bool operator==(const Ack&) const = default;
 };
 // The snapshot was not taken; what ran before goes on running.

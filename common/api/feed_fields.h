@@ -63,7 +63,7 @@ RINGWAY_FEED_FIELDS(Snapshot, epoch, version, listeners, services, stats, packet
 RINGWAY_FEED_FIELDS(ServiceDelta, service, upserted, removed)
 RINGWAY_FEED_FIELDS(Delta, epoch, from_version, version, services)
 RINGWAY_FEED_FIELDS(Hello, protocol, pid, workers, epoch, version)
-RINGWAY_FEED_FIELDS(Ack, version)
+RINGWAY_FEED_FIELDS(Ack, version, partial)
 RINGWAY_FEED_FIELDS(Refuse, version, reason)
 RINGWAY_FEED_FIELDS(InFlight, service, endpoint, generation, exchanges)
 RINGWAY_FEED_FIELDS(Ejection, service, endpoint, generation, workers, remaining_ms, times, reason)

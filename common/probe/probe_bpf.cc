@@ -25,8 +25,6 @@ constexpr ProgramType kPrograms[] = {
     {BPF_PROG_TYPE_SCHED_CLS, "tc programs", "delivery \"packet\" through bridges, veth and containers"},
     {BPF_PROG_TYPE_XDP, "XDP programs", "delivery \"packet\" on physical network cards"},
     {BPF_PROG_TYPE_CGROUP_SOCK_ADDR, "cgroup connect programs", "delivery \"connect\" for clients on this host"},
-    {BPF_PROG_TYPE_SOCK_OPS, "sockops programs", "per-endpoint round trips and retransmits from the kernel; acceleration on one host"},
-    {BPF_PROG_TYPE_SK_MSG, "sk_msg programs", "acceleration towards endpoints on this host"},
 };
 
 int Quiet(libbpf_print_level, const char*, va_list) { return 0; }
@@ -34,7 +32,7 @@ int Quiet(libbpf_print_level, const char*, va_list) { return 0; }
 Finding ProbeCapability(int number, const char* name, const char* lost) {
   Finding finding{.group = "bpf", .what = name, .verdict = Verdict::kYes, .detail = "held", .lost = "", .remedy = ""};
   if (HasCapability(number)) return finding;
-  if (HasCapability(CAP_SYS_ADMIN) && number == CAP_BPF) return finding.detail = "not held, but CAP_SYS_ADMIN includes it", finding;
+  if (HasCapability(CAP_SYS_ADMIN) && (number == CAP_BPF || number == CAP_PERFMON)) return finding.detail = "not held, but CAP_SYS_ADMIN includes it", finding;
   finding.verdict = Verdict::kNo;
   finding.detail = "not held";
   finding.lost = lost;
@@ -53,7 +51,7 @@ Finding ProbeBtf() {
 }
 
 Finding ProbeCgroup() {
-  Finding finding{.group = "bpf", .what = "cgroup v2", .verdict = Verdict::kNo, .detail = "no cgroup2 file system is mounted", .lost = "delivery \"connect\", sockops", .remedy = "mount -t cgroup2 none DIRECTORY"};
+  Finding finding{.group = "bpf", .what = "cgroup v2", .verdict = Verdict::kNo, .detail = "no cgroup2 file system is mounted", .lost = "delivery \"connect\"", .remedy = "mount -t cgroup2 none DIRECTORY"};
   std::ifstream mounts("/proc/self/mounts");
   for (std::string line; std::getline(mounts, line);) {
     std::istringstream fields(line);
@@ -85,8 +83,10 @@ Finding ProbeProgram(const ProgramType& program) {
 
 std::vector<Finding> ProbeBpf() {
   libbpf_set_print(Quiet);
-  std::vector<Finding> findings = {ProbeCapability(CAP_BPF, "CAP_BPF", "all BPF programs: loading them"),
-                                   ProbeCapability(CAP_NET_ADMIN, "CAP_NET_ADMIN", "attaching BPF programs to interfaces and sockets"), ProbeBtf(), ProbeCgroup()};
+  std::vector<Finding> findings = {ProbeCapability(CAP_BPF, "CAP_BPF", "all kernel programs: delivery \"packet\" and \"connect\", steering"),
+                                   ProbeCapability(CAP_NET_ADMIN, "CAP_NET_ADMIN", "delivery \"packet\" and \"connect\", steering of new connections"),
+                                   ProbeCapability(CAP_PERFMON, "CAP_PERFMON", "delivery \"packet\" and \"connect\": without it the verifier refuses their programs"),
+                                   ProbeBtf(), ProbeCgroup()};
   for (const ProgramType& program : kPrograms) findings.push_back(ProbeProgram(program));
   return findings;
 }

@@ -31,7 +31,7 @@ void PrintProgram(const std::string& name, const std::string& what, const std::s
   } else if (verdict == "usable") {
     std::cout << "  yes     " << name << ": usable" << (detail.empty() ? "" : "; ") << detail << "\n";
   } else {
-    std::cout << "  no      " << name << ": " << detail << "\n          lost without it: " << what << "\n";
+    std::cout << "  no      " << (detail.starts_with(name + ": ") ? "" : name + ": ") << detail << "\n          lost without it: " << what << "\n";
   }
 }
 

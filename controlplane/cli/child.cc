@@ -37,7 +37,8 @@ namespace {
 }  // namespace
 
 std::string HowItEnded(int status) {
-  if (WIFSIGNALED(status)) return std::string("killed by ") + strsignal(WTERMSIG(status));
+  if (WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL) return "killed by SIGKILL (by hand, or by the kernel for want of memory: dmesg tells)";
+  if (WIFSIGNALED(status)) return "killed by signal " + std::to_string(WTERMSIG(status)) + " (" + strsignal(WTERMSIG(status)) + ")";
   return "exit code " + std::to_string(WEXITSTATUS(status));
 }
 

@@ -44,14 +44,15 @@ std::string Table(const std::vector<Row>& rows) {
 }
 
 std::string Listeners(const json::value& status) {
-  std::vector<Row> rows = {{"LISTENER", "BIND", "PROTOCOL", "ROUTES"}};
+  std::vector<Row> rows = {{"LISTENER", "BIND", "PROTOCOL", "DELIVERY", "ROUTES"}};
   for (const json::value& listener : status.at("listeners").as_array()) {
     std::string routes;
     for (const json::value& route : listener.at("routes").as_array()) {
       const std::string match = Text(route.at("host")) + Text(route.at("path"));
       absl::StrAppend(&routes, routes.empty() ? "" : ", ", match.empty() ? "*" : match, " -> ", Text(route.at("service")));
     }
-    rows.push_back({Text(listener.at("name")), Text(listener.at("bind")), Text(listener.at("protocol")), routes});
+    const json::value* delivery = listener.as_object().if_contains("delivery");  // a release before does not tell it
+    rows.push_back({Text(listener.at("name")), Text(listener.at("bind")), Text(listener.at("protocol")), delivery == nullptr ? "-" : Text(*delivery), routes});
   }
   return Table(rows);
 }

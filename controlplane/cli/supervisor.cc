@@ -156,7 +156,7 @@ void Supervisor::OnDataExit(int status) {
 void Supervisor::RestartLater(Child& child, int status) {
   const bool serves = &child == &control_ && data_.word == "serving";
   spdlog::error("{} has ended: {}; it is started again in {} ms{}", child.program.name, HowItEnded(status), child.back_off.count(),
-                serves ? "; meanwhile the dataplane goes on with what it has" : "");
+                serves ? "; meanwhile the dataplane goes on with what it has" : &child == &data_ ? "; the connections it proxied are lost" : "");
   child.back_off = std::min(child.back_off * 2, Child::kBackOffMax);
 }
 

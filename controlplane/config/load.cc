@@ -46,6 +46,16 @@ absl::Status Refusal(const Diagnostics& diagnostics) {
   return absl::InvalidArgumentError(absl::StrJoin(diagnostics.errors(), "\n"));
 }
 
+// Files that an editor saved as something else: nothing that a JSON parser says of them would help.
+bool IsText(std::string_view text, Diagnostics& diagnostics) {
+  if (text.starts_with("\xff\xfe") || text.starts_with("\xfe\xff")) {
+    diagnostics.ErrorAt({1, 1}, "", "wanted UTF-8 text, this file is UTF-16");
+  } else if (const size_t zero = text.find('\0'); zero != text.npos) {
+    diagnostics.ErrorAt(PositionAt(text, zero), "", "wanted UTF-8 text, got a zero byte");
+  }
+  return !diagnostics.failed();
+}
+
 // Boost.JSON has the last word on numbers, escapes and UTF-8; what it refuses is placed by how far it came.
 bool ParseJson(std::string_view text, const PositionIndex& index, Diagnostics& diagnostics, boost::json::value& out) {
   if (const auto& problem = index.syntax_error()) {
@@ -59,7 +69,9 @@ bool ParseJson(std::string_view text, const PositionIndex& index, Diagnostics& d
   boost::json::error_code error;
   const size_t consumed = parser.write_some(text.data(), text.size(), error);
   if (error) {
-    diagnostics.ErrorAt(PositionAt(text, consumed), "", "wanted JSON (comments and trailing commas are fine): " + error.message());
+    const bool ascii = consumed >= text.size() || static_cast<unsigned char>(text[consumed]) < 0x80;
+    diagnostics.ErrorAt(PositionAt(text, consumed), "",
+                        ascii ? "wanted JSON (comments and trailing commas are fine): " + error.message() : "wanted UTF-8 text, got another byte here");
     return false;
   }
   out = parser.release();
@@ -123,7 +135,7 @@ absl::StatusOr<Loaded> ParseConfig(std::string_view text, const std::string& fil
   const PositionIndex index(text);
   Diagnostics diagnostics(file, index);
   boost::json::value root;
-  if (!ParseJson(text, index, diagnostics, root)) return Refusal(diagnostics);
+  if (!IsText(text, diagnostics) || !ParseJson(text, index, diagnostics, root)) return Refusal(diagnostics);
   Loaded loaded;
   loaded.config.file = file;
   ReadRoot(root, diagnostics, catalog_address, loaded.config);

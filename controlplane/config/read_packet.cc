@@ -30,11 +30,13 @@ void ReadInterface(const boost::json::value& value, const std::string& path, Dia
   std::string name_path = path;
   if (value.is_string()) {
     interface.name = std::string(value.get_string());
+  } else if (!value.is_object()) {
+    return diagnostics.Error(path, "wanted the name of an interface like \"eth0\", or an object with \"name\" and \"mode\", got " + Describe(value));
   } else {
     ObjectReader reader(value, path, diagnostics);
     name_path = reader.PathOf("name");
     reader.Choice<Mode>("mode", {{"auto", Mode::kAuto}, {"tc", Mode::kTc}, {"xdp", Mode::kXdp}}, interface.mode);
-    if (value.is_object() && reader.Find("name") == nullptr) diagnostics.Error(path, "wanted the \"name\" of an interface");
+    if (reader.Find("name") == nullptr) diagnostics.Error(path, "wanted the \"name\" of an interface");
     if (!reader.String("name", interface.name)) return;
   }
   if (!IsInterfaceName(interface.name)) {

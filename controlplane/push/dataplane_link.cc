@@ -37,13 +37,15 @@ void DataplaneLink::Close() {
   wake.cancel();
 }
 
-void DataplaneLink::OnAck(uint64_t version) {
-  acked = version;
-  if (refused && refused->version <= version) refused.reset();
+void DataplaneLink::OnAck(const api::Ack& ack) {
+  acked = ack.version;
+  refusal_follows = ack.partial;
+  if (refused && refused->version <= ack.version) refused.reset();
 }
 
 void DataplaneLink::OnRefuse(api::Refuse refusal) {
   ++refusals_total;
+  refusal_follows = false;
   refused = std::move(refusal);
 }
 

@@ -29,7 +29,7 @@ class DataplaneLink {
   void QueueWhole();
   void Close();
 
-  void OnAck(uint64_t version);
+  void OnAck(const api::Ack& ack);
   void OnRefuse(api::Refuse refusal);
   // False for a reason that was logged within the last minute: while a listener has no address, each version gets it.
   bool IsNews(const api::Refuse& refusal);
@@ -41,7 +41,7 @@ class DataplaneLink {
   // Has it taken `version` or later?
   bool HasTaken(uint64_t version) const { return acked.has_value() && *acked >= version; }
   // Has it answered for `version` (or later), either way?
-  bool HasAnswered(uint64_t version) const { return HasTaken(version) || (refused && refused->version >= version); }
+  bool HasAnswered(uint64_t version) const { return (HasTaken(version) && !refusal_follows) || (refused && refused->version >= version); }
   // What it has in flight on the endpoint (all generations) by a report made with `version` or later; nullopt without one.
   std::optional<uint64_t> InFlight(const std::string& service, const std::string& endpoint, uint64_t version) const;
 
@@ -50,6 +50,7 @@ class DataplaneLink {
   const std::chrono::steady_clock::time_point connected_at;
   std::optional<api::Hello> hello;
   std::optional<uint64_t> acked;      // on this connection, or what its Hello said it runs
+  bool refusal_follows = false;       // the ack was a partial one
   std::optional<api::Refuse> refused; // the latest refusal that no later ack followed
   std::optional<api::Report> report;
   std::chrono::steady_clock::time_point reported_at{};

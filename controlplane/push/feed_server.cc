@@ -112,7 +112,7 @@ bool OnMessage(FeedServer::State& state, DataplaneLink& link, const api::Message
     spdlog::error("feed: wanted a hello first; closed");
     return false;
   } else if (const auto* ack = std::get_if<api::Ack>(&message)) {
-    link.OnAck(ack->version);
+    link.OnAck(*ack);
   } else if (const auto* refusal = std::get_if<api::Refuse>(&message)) {
     if (link.IsNews(*refusal)) spdlog::error("{} refused version {}: {}", Name(link), refusal->version, refusal->reason);
     link.OnRefuse(*refusal);

@@ -22,6 +22,7 @@ constexpr auto kNoThrow = asio::as_tuple(asio::use_awaitable);
 constexpr milliseconds kBackoffMin{50};
 constexpr milliseconds kBackoffMax{2000};
 constexpr milliseconds kReportEvery{50};
+constexpr std::chrono::seconds kTellAgainAfter{10};
 constexpr size_t kReadBytes = 64 << 10;
 
 }  // namespace
@@ -54,8 +55,10 @@ asio::awaitable<void> FeedClient::Run() {
       status_.connected = false;
       status_.since = Clock::now();
     }
-    if (why != trouble_) {
+    const bool lasts = Clock::now() - told_at_ > kTellAgainAfter;
+    if (trouble_.empty() || (why != trouble_ && lasts)) {  // an outage is one line; a long one has another when its reason changes
       trouble_ = why;
+      told_at_ = Clock::now();
       spdlog::warn("no control plane: {}; going on with what runs, trying again", why);
     }
     // A connection that held for a while starts the back-off anew; one that fails at once does not.
@@ -178,7 +181,7 @@ asio::awaitable<void> FeedClient::TakeSnapshot(ConnectionPtr connection, Applier
   if (status.ok()) {
     OnRunning(snapshot);
   } else {
-    if (applier_.applied().partial) Acknowledge(version);
+    if (applier_.applied().partial) Acknowledge(version, true);
     connection->Send(api::Refuse{version, std::string(status.message())});
   }
 }
@@ -186,14 +189,14 @@ asio::awaitable<void> FeedClient::TakeSnapshot(ConnectionPtr connection, Applier
 // Every worker runs it: keep it and say so.
 void FeedClient::OnRunning(const Applier::Snapshot& snapshot) {
   if (store_ != nullptr && applier_.applied().source == "push") store_->Save(snapshot);
-  Acknowledge(snapshot->version);
+  Acknowledge(snapshot->version, false);
 }
 
 // And what is in flight.
-void FeedClient::Acknowledge(uint64_t version) {
+void FeedClient::Acknowledge(uint64_t version, bool partial) {
   const ConnectionPtr connection = connection_.lock();
   if (connection == nullptr || !connection->socket.is_open()) return;
-  connection->Send(api::Ack{version});
+  connection->Send(api::Ack{version, partial});
   ReportAgain();
 }
 

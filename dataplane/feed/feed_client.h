@@ -54,7 +54,7 @@ class FeedClient {
   Applier::Snapshot AfterDelta(const api::Delta& delta);
   void SendHello(const ConnectionPtr& connection);
   void OnRunning(const Applier::Snapshot& snapshot);
-  void Acknowledge(uint64_t version);
+  void Acknowledge(uint64_t version, bool partial);
   boost::asio::awaitable<void> ReportLoop(ConnectionPtr connection);
   void ReportAgain();
   void Report(const ConnectionPtr& connection, std::vector<api::InFlight> draining);
@@ -69,7 +69,8 @@ class FeedClient {
   std::mt19937_64 random_{std::random_device{}()};
   Applier::Snapshot received_;      // the last one that came, taken or not: the base of the next delta
   bool need_whole_ = false;         // a delta did not fit
-  std::string trouble_;             // why there is no connection, as last logged
+  std::string trouble_;             // why there is no connection, as last logged, at told_at_
+  std::chrono::steady_clock::time_point told_at_;
   std::string undecodable_;         // why a message could not be understood, as last logged
   std::weak_ptr<Connection> connection_;
   InFlightElsewhere elsewhere_;

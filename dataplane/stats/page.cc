@@ -177,16 +177,16 @@ std::string StateCells(const EndpointStats& e, const std::string& k) {
 std::string EndpointRow(const EndpointStats& e, const std::string& k) {
   const std::string_view kind = e.ejected != 0 ? "out" : e.state == "ready" ? "" : e.state == "down" ? "out" : "fading";
   std::string out = absl::StrCat("<tr class=\"", std::string(kind), "\"><td title=\"generation ", e.generation, "\">",
-                                 HtmlEscaped(e.id), "</td><td class=\"text\">", HtmlEscaped(e.address), "</td>");
+                                 HtmlEscaped(e.id), "<div class=\"dim\">", HtmlEscaped(e.address), "</div></td>");
   out += StateCells(e, k);
-  out += Number(k + "weight", e.weight) + Number(k + "in_flight", e.in_flight) + Number(k + "exchanges", e.exchanges) +
-         Number(k + "rate", e.rate) + Size(k + "bytes_sent", e.bytes_sent) + Size(k + "bytes_received", e.bytes_received) +
+  out += Number(k + "weight", e.weight) + Number(k + "in_flight", e.in_flight) + Number(k + "connect_open", e.connect_open) +
+         Number(k + "exchanges", e.exchanges) + Number(k + "rate", e.rate) + Size(k + "bytes_sent", e.bytes_sent) + Size(k + "bytes_received", e.bytes_received) +
          ClassCells(k.substr(0, k.size() - 1), e.responses) + Number(k + "connect_failures", e.connect_failures) +
          Number(k + "failures", e.failures) + Number(k + "response_timeouts", e.response_timeouts) +
          Number(k + "moved", e.moved) + Number(k + "ejections", e.ejections) +
          Time(k + "response_time_ms", static_cast<double>(e.response_time_us_ewma) / 1000) +
          Time(k + "rtt_ms", static_cast<double>(e.rtt_us) / 1000) +
-         Number(k + "upstreams_open", e.upstreams_open) + Number(k + "upstreams_idle", e.upstreams_idle) + Number(k + "connect_open", e.connect_open);
+         Number(k + "upstreams_open", e.upstreams_open) + Number(k + "upstreams_idle", e.upstreams_idle);
   return out + "</tr>";
 }
 
@@ -247,8 +247,8 @@ std::string ServiceSection(const ServiceStats& s, size_t index) {
          number("ejections over the cap", "ejections_denied", s.ejections_denied) + "</div>";
   if (s.by_packet) out += PacketFacts(s.packet, k);
   if (s.endpoints.empty()) return out + "<p class=\"dim\">no endpoints: nobody can be served</p></section>";
-  out += HeadRow({"endpoint", ".address", ".state", ".reason", "weight", "in flight", "exchanges", "req/s", "sent", "received", "2xx", "3xx",
-                  "4xx", "5xx", "connect failed", "failed", "timed out", "moved on", "ejections", "response", "round trip", "conns", "idle", "by connect"});
+  out += HeadRow({"endpoint", ".state", ".reason", "weight", "in flight", "by connect", "exchanges", "req/s", "sent", "received", "2xx", "3xx",
+                  "4xx", "5xx", "connect failed", "failed", "timed out", "moved on", "ejections", "response", "round trip", "conns", "idle"});
   for (size_t i = 0; i < s.endpoints.size(); ++i) {
     out += EndpointRow(s.endpoints[i], absl::StrCat(k, "endpoints/", i, "/"));
   }

@@ -25,6 +25,7 @@ TEST(FeedJson, EveryMessageComesBackAsItWas) {
   ExpectRoundTrip(SampleSnapshot());
   ExpectRoundTrip(Delta{"e", 3, 4, {{"web", {SampleEndpoint("x")}, {"y", "z"}}}});
   ExpectRoundTrip(Ack{UINT64_MAX});
+  ExpectRoundTrip(Ack{3, true});
   ExpectRoundTrip(Refuse{5, "cannot bind 0.0.0.0:80"});
   ExpectRoundTrip(Report{6, {{"web", "a/1", 7, 8}}});
 }

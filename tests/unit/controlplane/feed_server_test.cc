@@ -193,6 +193,19 @@ TEST_F(FeedTest, AcksAndRefusalsAreKnown) {
   EXPECT_EQ(feed_->Dataplanes()[0].pid, 42);
 }
 
+TEST_F(FeedTest, APartialAckIsNoAnswerBeforeItsRefusalCame) {
+  PlayedDataplane dataplane(io_, dir_.path());
+  dataplane.Hello("", 0);
+  ASSERT_TRUE(Reaches(dataplane, Version()));
+  dataplane.Send(api::Ack{Version(), true});
+  ASSERT_TRUE(RunUntil(io_, [&] { return feed_->Dataplanes()[0].acked == Version(); }));
+  EXPECT_EQ(feed_->Unanswered(Version()), 1u);
+  dataplane.Send(api::Refuse{Version(), "port 80 is taken"});
+  ASSERT_TRUE(RunUntil(io_, [&] { return feed_->Unanswered(Version()) == 0; }));
+  EXPECT_EQ(feed_->Dataplanes()[0].acked, Version());
+  EXPECT_EQ(feed_->Dataplanes()[0].refused->reason, "port 80 is taken");
+}
+
 TEST_F(FeedTest, GarbageClosesThatConnectionOnly) {
   PlayedDataplane good(io_, dir_.path());
   good.Hello("", 0);

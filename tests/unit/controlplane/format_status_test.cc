@@ -11,7 +11,7 @@ using testing::HasSubstr;
 
 constexpr char kStatus[] = R"({"release":"0.1.0","pid":7,"config":{"file":"/etc/r.json","loaded_at":"2026-01-01T00:00:00Z","warnings":["w1"],"last_refusal":["r1"]},
   "version":12,"catalog":{"type":"consul","name":"consul http://c:8500","in_use":"http://c:8500","data_dir":"/d","ok":false,"age_ms":61500,"error":"connection refused"},"stats":{"bind":"0.0.0.0:9000"},
-  "listeners":[{"name":"web","bind":"0.0.0.0:80","protocol":"http","routes":[{"host":"","path":"","service":"web"},{"host":"a.b","path":"/x","service":"api"}]}],
+  "listeners":[{"name":"db","bind":"0.0.0.0:5432","protocol":"tcp","delivery":"packet","routes":[]},{"name":"web","bind":"0.0.0.0:80","protocol":"http","routes":[{"host":"","path":"","service":"web"},{"host":"a.b","path":"/x","service":"api"}]}],
   "services":[{"name":"web","balance":"round_robin","source":"catalog","health_check":"TCP connect every 2s","held":2,"held_for_ms":4250,"kept":1,"endpoints":[
      {"id":"n/a","address":"10.0.0.1:80","weight":1,"state":"ready","reason":"","back_in_ms":null,
         "ejected":[{"pid":8,"workers":1,"workers_of":2,"remaining_ms":4200,"times":3,"reason":"connections fail"}]},
@@ -24,7 +24,8 @@ TEST(FormatStatus, ShowsWhatAPersonAsksFor) {
   EXPECT_THAT(*text, HasSubstr("version 12"));
   EXPECT_THAT(*text, HasSubstr("warning: w1"));
   EXPECT_THAT(*text, HasSubstr("the file now on disk is refused: r1"));
-  EXPECT_THAT(*text, HasSubstr("* -> web, a.b/x -> api"));
+  EXPECT_THAT(*text, HasSubstr("0.0.0.0:5432  tcp       packet\n"));
+  EXPECT_THAT(*text, HasSubstr("0.0.0.0:80    http      -         * -> web, a.b/x -> api"));
   EXPECT_THAT(*text, HasSubstr("service web: 1 of 2 ready"));
   EXPECT_THAT(*text, HasSubstr("catalog consul http://c:8500, data in /d"));
   EXPECT_THAT(*text, HasSubstr("catalog http://c:8500 has not answered for 61.5 s: connection refused; endpoints stay as last known"));

@@ -198,7 +198,7 @@ TEST_F(FeedClientTest, EndpointsChangeThoughANewListenerCannotListen) {
   snapshot.listeners[1].name = "second";
   snapshot.listeners[1].bind = SpellAddress(LocalAddress(taken.get()));
   Send(snapshot);
-  EXPECT_EQ(Next<api::Ack>().version, 2u);
+  EXPECT_EQ(Next<api::Ack>(), (api::Ack{2, true}));
   EXPECT_THAT(Next<api::Refuse>().reason, ::testing::HasSubstr("Address already in use"));
   // A drain has to be answered for meanwhile.
   api::Endpoint a = EndpointAt("a", 8001);
@@ -209,7 +209,7 @@ TEST_F(FeedClientTest, EndpointsChangeThoughANewListenerCannotListen) {
   EXPECT_EQ(Next<api::Report>().draining.size(), 1u);
   // And once the address is free, the listener opens.
   taken = UniqueFd();
-  EXPECT_EQ(Next<api::Ack>().version, 3u);
+  EXPECT_EQ(Next<api::Ack>(), (api::Ack{3, false}));
   peer_ = UniqueFd();
   Accept();
   EXPECT_EQ(Next<api::Hello>().version, 3u);
