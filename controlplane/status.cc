@@ -21,25 +21,6 @@ namespace {
 
 namespace json = boost::json;
 
-const char* StateName(api::EndpointState state) {
-  switch (state) {
-    case api::EndpointState::kReady: return "ready";
-    case api::EndpointState::kDraining: return "draining";
-    case api::EndpointState::kDown: return "down";
-  }
-  return "";
-}
-
-const char* BalanceName(api::Balance balance) {
-  switch (balance) {
-    case api::Balance::kRoundRobin: return "round_robin";
-    case api::Balance::kLeastRequests: return "least_requests";
-    case api::Balance::kRandomOfTwo: return "random_of_two";
-    case api::Balance::kLeastLatency: return "least_latency";
-  }
-  return "";
-}
-
 std::string CheckName(const std::optional<HealthCheck>& check) {
   if (!check) return "none";
   const std::string what = check->type == HealthCheck::Type::kTcp ? "TCP connect" : check->method + " " + check->path;
@@ -92,7 +73,7 @@ json::array Endpoints(const api::Service& service, const Pool& pool, const std::
                            {"generation", endpoint.generation},
                            {"address", FormatHostPort(endpoint.address, endpoint.port)},
                            {"weight", endpoint.weight},
-                           {"state", StateName(endpoint.state)},
+                           {"state", std::string(api::NameOf(endpoint.state))},
                            {"reason", endpoint.reason},
                            {"back_in_ms", nullptr},
                            {"ejected", json::array()}};
@@ -153,7 +134,7 @@ json::value ControlPlane::Status() const {
     const ServiceConfig& settings = config.services.at(service.name);
     const Pool& pool = *resolver_->PoolOf(service.name);
     services.push_back({{"name", service.name},
-                        {"balance", BalanceName(service.balance)},
+                        {"balance", std::string(api::NameOf(service.balance))},
                         {"source", settings.endpoints.empty() ? "catalog" : "config"},
                         {"health_check", CheckName(settings.health_check)},
                         {"held", pool.held()},

@@ -1,10 +1,8 @@
-// What the feed's messages consist of: the fields of each struct of feed.h and the words of its enums, once for writing and
-// reading. A new message, field or word is a line here; the codec, feed_json.cc, does not grow with them.
+// What the feed's messages consist of: the fields of each struct of feed.h, once for writing and reading. A new message or
+// field is a line here; the codec, feed_json.cc, does not grow with them.
 #pragma once
 
-#include <array>
 #include <concepts>
-#include <string_view>
 #include <type_traits>
 
 #include "common/api/feed.h"
@@ -81,35 +79,5 @@ RINGWAY_FEED_FIELDS(CatalogStatus, name, ok, good_unix_ms, error)
 #undef RINGWAY_READ_AGAIN_4
 #undef RINGWAY_READ_AGAIN_2
 #undef RINGWAY_READ_AGAIN
-
-// Words of enum values, in the order of the values.
-template <size_t N>
-constexpr auto Names(const std::string_view (&names)[N]) {
-  return std::to_array(names);
-}
-template <typename E>
-inline constexpr std::array<std::string_view, 0> kNames{};
-template <>
-inline constexpr auto kNames<Protocol> = Names({"http", "tcp", "udp"});
-template <>
-inline constexpr auto kNames<Delivery> = Names({"proxy", "packet", "connect"});
-template <>
-inline constexpr auto kNames<Fallback> = Names({"proxy", "refuse"});
-template <>
-inline constexpr auto kNames<PacketMode> = Names({"auto", "tc", "xdp"});
-template <>
-inline constexpr auto kNames<PacketNat> = Names({"nat", "transparent", "direct"});
-template <>
-inline constexpr auto kNames<OnDead> = Names({"reset", "silence"});
-template <>
-inline constexpr auto kNames<OnStop> = Names({"detach", "keep"});
-template <>
-inline constexpr auto kNames<Steering> = Names({"hash", "least_sessions", "local"});
-template <>
-inline constexpr auto kNames<Balance> = Names({"round_robin", "least_requests", "random_of_two", "least_latency"});
-template <>
-inline constexpr auto kNames<AccessFormat> = Names({"json", "combined"});
-template <>
-inline constexpr auto kNames<EndpointState> = Names({"ready", "draining", "down"});
 
 }  // namespace ringway::api

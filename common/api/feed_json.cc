@@ -30,7 +30,7 @@ class Writer {
   template <typename T>
   static json::value Value(const T& value) {
     if constexpr (std::is_enum_v<T>) {
-      return json::value(View(kNames<T>[static_cast<size_t>(value)]));
+      return json::value(View(NameOf(value)));
     } else if constexpr (std::integral<T>) {
       return json::value(value);
     } else if constexpr (std::same_as<T, std::string>) {
@@ -129,7 +129,7 @@ class Reader {
   static void ReadEnum(const json::value& value, const Place& place, absl::Status& status, T& out) {
     std::string wanted = "one of";
     size_t i = 0;
-    for (std::string_view name : kNames<T>) {
+    for (std::string_view name : kWords<T>) {
       if (value.is_string() && value.get_string() == View(name)) {
         out = static_cast<T>(i);
         return;
@@ -180,9 +180,6 @@ absl::StatusOr<Message> DecodeAs(std::string_view type, const json::value& docum
 }
 
 }  // namespace
-
-std::string_view NameOf(Protocol protocol) { return kNames<Protocol>[static_cast<size_t>(protocol)]; }
-std::string_view NameOf(Delivery delivery) { return kNames<Delivery>[static_cast<size_t>(delivery)]; }
 
 std::string EncodeMessage(const Message& message) {
   return std::visit(

@@ -6,6 +6,7 @@
 
 #include "absl/status/statusor.h"
 #include "common/api/feed.h"
+#include "common/api/words.h"
 
 namespace ringway::api {
 
@@ -21,9 +22,5 @@ absl::Status ApplyDelta(const Delta& delta, Snapshot& snapshot);
 // The delta that leads from `before` to `after`, or nullopt-like empty StatusOr (FailedPrecondition) when more than
 // endpoints changed and a whole snapshot has to travel.
 absl::StatusOr<Delta> MakeDelta(const Snapshot& before, const Snapshot& after);
-
-// As the config and the feed spell them: "http", "packet".
-std::string_view NameOf(Protocol protocol);
-std::string_view NameOf(Delivery delivery);
 
 }  // namespace ringway::api

@@ -109,7 +109,7 @@ void ReadRoot(const boost::json::value& value, Diagnostics& diagnostics, const s
   if (const auto* packet = root.Find("packet")) ReadPacket(*packet, "packet", diagnostics, config.packet);
   if (const auto* log = root.Find("access_log")) ReadAccessLog(*log, "access_log", diagnostics, config.access_log);
   if (const auto* connect = root.Find("connect")) ReadConnect(*connect, "connect", diagnostics, config.connect);
-  root.Choice<api::Steering>("steering", {{"hash", api::Steering::kHash}, {"least_sessions", api::Steering::kLeastSessions}, {"local", api::Steering::kLocal}}, config.steering);
+  root.Choice("steering", config.steering);
   if (const auto* limits = root.Find("limits")) {
     ObjectReader reader(*limits, "limits", diagnostics);
     reader.Integer("sessions_max", 1, 16u << 20, config.sessions_max);

@@ -10,6 +10,7 @@
 #include <utility>
 #include <vector>
 
+#include "common/api/words.h"
 #include "controlplane/config/diagnostics.h"
 
 namespace ringway::cp {
@@ -31,6 +32,13 @@ class ObjectReader {
   bool Duration(std::string_view key, uint32_t min_ms, uint32_t max_ms, uint32_t& out);
   // "ADDRESS:PORT", "[V6]:PORT" with an IP literal.
   bool Bind(std::string_view key, std::string& out);
+  // One of the words of an enum of the feed, or of the list.
+  template <typename Enum>
+  bool Choice(std::string_view key, Enum& out) {
+    const int found = ChoiceIndex(key, {api::kWords<Enum>.begin(), api::kWords<Enum>.end()});
+    if (found >= 0) out = static_cast<Enum>(found);
+    return found >= 0;
+  }
   template <typename Enum>
   bool Choice(std::string_view key, std::initializer_list<std::pair<std::string_view, Enum>> choices, Enum& out) {
     std::vector<std::string> words;

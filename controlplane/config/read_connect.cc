@@ -22,7 +22,7 @@ void ReadConnect(const boost::json::value& value, const std::string& path, Diagn
     else if (IsPath(text)) out.cgroups.push_back(text);
     else diagnostics.Error(element_path, "wanted a directory of a cgroup v2 file system like \"/sys/fs/cgroup/system.slice\", got " + Describe(element));
   });
-  reader.Choice<api::OnStop>("on_stop", {{"detach", api::OnStop::kDetach}, {"keep", api::OnStop::kKeep}}, out.on_stop);
+  reader.Choice("on_stop", out.on_stop);
   if (reader.String("pin_dir", out.pin_dir) && !IsPath(out.pin_dir)) {
     diagnostics.Error(reader.PathOf("pin_dir"), "wanted an absolute path on a bpf file system, got \"" + out.pin_dir + "\"");
   }

@@ -72,10 +72,10 @@ void ReadRoutes(ObjectReader& reader, const boost::json::value& value, api::List
 void ReadDelivery(ObjectReader& reader, api::Listener& listener) {
   using Delivery = api::Delivery;
   Diagnostics& diagnostics = reader.diagnostics();
-  reader.Choice<Delivery>("delivery", {{"proxy", Delivery::kProxy}, {"packet", Delivery::kPacket}, {"connect", Delivery::kConnect}}, listener.delivery);
+  reader.Choice("delivery", listener.delivery);
   const bool udp = listener.protocol == api::Protocol::kUdp;
   if (udp) listener.fallback = api::Fallback::kRefuse;
-  const bool chosen = reader.Choice<api::Fallback>("fallback", {{"proxy", api::Fallback::kProxy}, {"refuse", api::Fallback::kRefuse}}, listener.fallback);
+  const bool chosen = reader.Choice("fallback", listener.fallback);
   if (chosen && listener.delivery == Delivery::kProxy) {
     diagnostics.ErrorAtKey(reader.PathOf("fallback"), "the proxy has nothing to fall back from; wanted \"delivery\": \"packet\" or \"connect\", or this key gone");
   } else if (chosen && udp && listener.fallback == api::Fallback::kProxy) {
@@ -98,7 +98,7 @@ api::Listener ReadListener(const boost::json::value& value, const std::string& p
   if (reader.String("name", listener.name) && listener.name.empty()) diagnostics.Error(reader.PathOf("name"), "wanted a name, got \"\"");
   if (reader.Find("bind") == nullptr && value.is_object()) diagnostics.Error(path, "wanted a \"bind\" like \"0.0.0.0:80\"");
   reader.Bind("bind", listener.bind);
-  reader.Choice<api::Protocol>("protocol", {{"http", api::Protocol::kHttp}, {"tcp", api::Protocol::kTcp}, {"udp", api::Protocol::kUdp}}, listener.protocol);
+  reader.Choice("protocol", listener.protocol);
   ReadDelivery(reader, listener);
   ReadRoutes(reader, value, listener);
   reader.Duration("head_timeout", 100, kDayMs, listener.head_timeout_ms);

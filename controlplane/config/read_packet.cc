@@ -25,7 +25,6 @@ bool IsInterfaceName(const std::string& name) {
 
 // "eth0", or {"name": "eth0", "mode": "xdp"}.
 void ReadInterface(const boost::json::value& value, const std::string& path, Diagnostics& diagnostics, api::Packet& out) {
-  using Mode = api::PacketMode;
   api::PacketInterface interface;
   std::string name_path = path;
   if (value.is_string()) {
@@ -35,7 +34,7 @@ void ReadInterface(const boost::json::value& value, const std::string& path, Dia
   } else {
     ObjectReader reader(value, path, diagnostics);
     name_path = reader.PathOf("name");
-    reader.Choice<Mode>("mode", {{"auto", Mode::kAuto}, {"tc", Mode::kTc}, {"xdp", Mode::kXdp}}, interface.mode);
+    reader.Choice("mode", interface.mode);
     if (reader.Find("name") == nullptr) diagnostics.Error(path, "wanted the \"name\" of an interface");
     if (!reader.String("name", interface.name)) return;
   }
@@ -86,7 +85,7 @@ void ReadPacket(const boost::json::value& value, const std::string& path, Diagno
   reader.Array("interfaces", [&](const boost::json::value& element, const std::string& element_path) {
     ReadInterface(element, element_path, diagnostics, out);
   });
-  reader.Choice<Nat>("nat", {{"nat", Nat::kNat}, {"transparent", Nat::kTransparent}, {"direct", Nat::kDirect}}, out.nat);
+  reader.Choice("nat", out.nat);
   reader.Array("snat_addresses", [&](const boost::json::value& element, const std::string& element_path) {
     const std::string text = element.is_string() ? std::string(element.get_string()) : "";
     if (IsIpLiteral(text)) out.snat_addresses.push_back(text);
@@ -97,8 +96,8 @@ void ReadPacket(const boost::json::value& value, const std::string& path, Diagno
     if (out.nat == Nat::kNat || reader.Find(key) == nullptr) continue;
     diagnostics.ErrorAtKey(reader.PathOf(key), "endpoints see the client's own address; wanted \"nat\": \"nat\", or this key gone");
   }
-  reader.Choice<api::OnDead>("on_dead", {{"reset", api::OnDead::kReset}, {"silence", api::OnDead::kSilence}}, out.on_dead);
-  reader.Choice<api::OnStop>("on_stop", {{"detach", api::OnStop::kDetach}, {"keep", api::OnStop::kKeep}}, out.on_stop);
+  reader.Choice("on_dead", out.on_dead);
+  reader.Choice("on_stop", out.on_stop);
   reader.Integer("flows_max", 1024, 16u << 20, out.flows_max);
   if (const auto* timeouts = reader.Find("timeouts")) ReadTimeouts(*timeouts, reader.PathOf("timeouts"), diagnostics, out.timeouts);
   if (reader.String("pin_dir", out.pin_dir) && (out.pin_dir.size() < 2 || out.pin_dir[0] != '/' || out.pin_dir.back() == '/')) {

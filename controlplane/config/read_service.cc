@@ -127,12 +127,7 @@ ServiceConfig ReadService(std::string_view name, const boost::json::value& value
   ServiceConfig service;
   service.settings.name = std::string(name);
   ObjectReader reader(value, path, diagnostics);
-  reader.Choice<api::Balance>("balance",
-                              {{"round_robin", api::Balance::kRoundRobin},
-                               {"least_requests", api::Balance::kLeastRequests},
-                               {"random_of_two", api::Balance::kRandomOfTwo},
-                               {"least_latency", api::Balance::kLeastLatency}},
-                              service.settings.balance);
+  reader.Choice("balance", service.settings.balance);
   if (const auto* timeouts = reader.Find("timeouts")) ReadTimeouts(*timeouts, reader.PathOf("timeouts"), diagnostics, service.settings.timeouts);
   reader.Integer("retries_max", 0, 16, service.settings.retries_max);
   reader.Integer("upstreams_idle_max", 0, 65536, service.settings.upstreams_idle_max);

@@ -22,7 +22,7 @@ void ReadAccessLog(const boost::json::value& value, const std::string& path, Dia
   if (reader.String("path", out.path) && out.path != "stdout" && !(out.path.starts_with('/') && out.path.size() < 4096 && !out.path.ends_with('/'))) {
     diagnostics.Error(reader.PathOf("path"), "wanted \"stdout\" or the absolute path of a file, got \"" + out.path + "\"");
   }
-  reader.Choice<api::AccessFormat>("format", {{"json", api::AccessFormat::kJson}, {"combined", api::AccessFormat::kCombined}}, out.format);
+  reader.Choice("format", out.format);
 }
 
 }  // namespace ringway::cp

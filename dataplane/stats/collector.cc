@@ -53,26 +53,6 @@ std::array<uint64_t, N> Values(const std::array<Counter, N>& counters) {
   return values;
 }
 
-std::string StateName(const EndpointRecord& record) {
-  if (record.left) return "left";
-  switch (record.endpoint.state) {
-    case api::EndpointState::kReady: return "ready";
-    case api::EndpointState::kDraining: return "draining";
-    case api::EndpointState::kDown: return "down";
-  }
-  return "down";
-}
-
-std::string BalanceName(api::Balance balance) {
-  switch (balance) {
-    case api::Balance::kRoundRobin: return "round_robin";
-    case api::Balance::kLeastRequests: return "least_requests";
-    case api::Balance::kRandomOfTwo: return "random_of_two";
-    case api::Balance::kLeastLatency: return "least_latency";
-  }
-  return "";
-}
-
 // Workers that had no exchange with the endpoint do not pull its mean down.
 uint64_t MeanOfNonZero(const Workers& workers, EndpointHandle handle, Counter EndpointCounters::*member) {
   uint64_t sum = 0, count = 0;
@@ -325,7 +305,7 @@ ListenerStats Collector::CollectListener(const api::Listener& listener, Listener
 ServiceStats Collector::CollectService(const api::Service& service, ServiceHandle h) const {
   ServiceStats stats;
   stats.name = service.name;
-  stats.balance = BalanceName(service.balance);
+  stats.balance = api::NameOf(service.balance);
   const auto sum = [&](Counter ServiceCounters::*member) {
     return Sum(workers_, [&](const CounterTable& c) -> const Counter& { return c.services[h].*member; });
   };
@@ -375,7 +355,7 @@ EndpointStats Collector::CollectEndpoint(EndpointHandle h, const EndpointRecord&
                       : "[" + endpoint.address + "]:" + std::to_string(endpoint.port);
   stats.generation = endpoint.generation;
   stats.weight = endpoint.weight;
-  stats.state = StateName(record);
+  stats.state = record.left ? "left" : api::NameOf(record.endpoint.state);
   stats.reason = endpoint.reason;
   SetEjection(h, stats);
   const auto sum = [&](Counter EndpointCounters::*member) {

@@ -28,10 +28,6 @@ void StatsServer::Configure(const api::Stats& stats) {
   const bool same_address = configured_ && stats.bind == stats_.bind;
   stats_ = stats;
   configured_ = true;
-  if (stats.user == "admin" && stats.password == "admin" && !std::exchange(warned_, true)) {
-    spdlog::warn("stats at {}: user and password are the defaults, admin:admin; change them in \"stats\"",
-                 stats.bind);
-  }
   if (same_address || leaving_) return;  // it listens there, or is trying to
   failing_ = false;
   Open();

@@ -42,7 +42,6 @@ class StatsServer {
   const Collector& collector_;
   api::Stats stats_;
   bool configured_ = false;  // false: probes only
-  bool warned_ = false;    // of admin:admin
   bool failing_ = false;
   bool leaving_ = false;
   std::string inherited_bind_;

@@ -46,22 +46,7 @@ def client_address(stack, _folder):
 
 def scale(stack, folder):
     """1, 5, 2, 3 while it serves, long answers among it."""
-    everyone, took = set(), []
-    with Run(stack, folder, "packet-scale", mix="get=73,post=17,big=7,slow=3") as run:
-        for count in (1, 5, 2, 3):
-            begin = time.monotonic()
-            stack.scale(count)
-            stack.wait_agreement(count)
-            took.append(f"{count}: {time.monotonic() - begin:.1f} s")
-            now = set(stack.containers("web"))
-            everyone |= now
-            run.wait_seen(now)
-            run.settle()
-        report = run.load.finish()
-    must_be_flawless(report, "scaling 1, 5, 2, 3")
-    if set(report["endpoints"]) != everyone:
-        raise rw.GaveUp(f"instances that answered {sorted(report['endpoints'])}, containers {sorted(everyone)}")
-    return row("packet: scale 1, 5, 2, 3", report, "0", "; ".join(took))
+    return scenarios.scale(stack, folder, (1, 5, 2, 3), "packet: scale", "get=73,post=17,big=7,slow=3")
 
 
 def kill_container(stack, folder):

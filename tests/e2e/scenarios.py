@@ -16,6 +16,7 @@ import ringway_client as rw
 from stack import COMPOSE
 
 LOAD_RATE = 120
+MIX = "get=75,post=18,big=7"
 SETTLE_SECONDS = 4.0
 # After a kill: in flight requests may take this long to fail (connect time-out 2 s, twice, and the service's return).
 AFTERMATH_SECONDS = 10.0
@@ -24,7 +25,7 @@ AFTERMATH_SECONDS = 10.0
 class Run:
     """One load over the balancer's own address: a published port would put Docker's proxy between."""
 
-    def __init__(self, stack, folder, name, mix="get=75,post=18,big=7"):
+    def __init__(self, stack, folder, name, mix=MIX):
         self.stack = stack
         address = stack.balancer()[1]
         self.load = rw.Load(rw.program_path("ringway-load"), f"http://{address}/", os.path.join(folder, f"{name}.json"),
@@ -69,12 +70,12 @@ def failures(report):
             yield sample["t"], kind, sample["request"].split()[0], sample["endpoint"], sample
 
 
-def scale(stack, folder):
-    """1, 5, 1, 3 while it serves."""
-    everyone = set()
-    took = []
-    with Run(stack, folder, "scale") as run:
-        for count in (1, 5, 1, 3):
+def scale(stack, folder, counts=(1, 5, 1, 3), name="scale", mix=MIX):
+    """From one number to the next while it serves."""
+    what = f"{name} {', '.join(map(str, counts))}"
+    everyone, took = set(), []
+    with Run(stack, folder, name.replace(": ", "-"), mix) as run:
+        for count in counts:
             begin = time.monotonic()
             stack.scale(count)
             stack.wait_agreement(count)
@@ -84,11 +85,10 @@ def scale(stack, folder):
             run.wait_seen(now)
             run.settle()
         report = run.load.finish()
-    must_be_flawless(report, "scaling 1, 5, 1, 3")
-    unseen = everyone - set(report["endpoints"])
-    if unseen or set(report["endpoints"]) - everyone:
+    must_be_flawless(report, what)
+    if set(report["endpoints"]) != everyone:
         raise rw.GaveUp(f"instances that answered {sorted(report['endpoints'])}, containers {sorted(everyone)}")
-    return row("scale 1, 5, 1, 3", report, "0", "; ".join(took))
+    return row(what, report, "0", "; ".join(took))
 
 
 def published_ports(stack, _folder):
