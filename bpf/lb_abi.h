@@ -375,6 +375,7 @@ LB_SIZE_ASSERT(connect_flows, 232);
  * them share steer_load, which is mapped into the dataplane: a worker stores one word when a session begins or ends.
  */
 #define STEER_WORKERS_MAX 256
+#define STEER_NO_SOCKET 0xffff /* as worker_cpu: it does not listen here, and would be the least loaded one for ever */
 
 struct steer_worker {
 	__u64 sessions; /* by the worker: taken since the start in the upper half, open in the lower */

@@ -92,6 +92,8 @@ static long look_at(__u32 worker, struct search *search)
 
 	if (worker >= STEER_WORKERS_MAX)
 		return 1;
+	if (options.worker_cpu[worker] == STEER_NO_SOCKET)
+		return 0;
 	take_if_less(&search->all, worker, load);
 	if (options.worker_cpu[worker] == search->cpu + 1)
 		take_if_less(&search->local, worker, load);

@@ -92,7 +92,10 @@ absl::Status Steering::Steer(const std::string& name, const std::vector<int>& so
   steer_options& options = const_cast<steer_options&>(group->object->rodata->options);
   options.workers = static_cast<__u32>(cpus_.size());
   options.slack = kSlack;
-  for (size_t i = 0; local_ && i < cpus_.size(); ++i) options.worker_cpu[i] = static_cast<__u16>(cpus_[i] + 1);
+  for (size_t i = 0; i < cpus_.size(); ++i) {
+    const bool listens = i < sockets.size() && sockets[i] >= 0;
+    options.worker_cpu[i] = !listens ? STEER_NO_SOCKET : local_ ? static_cast<__u16>(cpus_[i] + 1) : 0;
+  }
   if (const int error = bpf_map__reuse_fd(group->object->maps.steer_load, load_->map.get()); error != 0) return BpfError(error, "steering");
   if (absl::Status s = group->object.Load(); !s.ok()) return s;
   if (absl::Status s = FillArray(group->array(), name, sockets); !s.ok()) return s;

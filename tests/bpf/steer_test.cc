@@ -198,11 +198,21 @@ TEST_F(SteerTest, AsManyWorkersAsThereMayBe) {
   EXPECT_FALSE(Steering::Start(std::vector<int>(STEER_WORKERS_MAX + 1, -1), "/tmp/ringway-steer-logs").ok());
 }
 
-TEST_F(SteerTest, AWorkerWithoutSocketIsPassedByTheKernel) {
+TEST_F(SteerTest, AWorkerWithoutSocketIsLeftOut) {
   auto steering = Start();
   std::vector<int> fds = Fds();
-  fds[0] = -1;  // which is the least loaded one
+  fds[0] = -1;  // it will have the fewest sessions for ever
   ASSERT_TRUE(steering->Steer("a", fds).ok());
+  Connect(6);
+  EXPECT_EQ(Accepted(), Counts({0, 2, 2, 2}));
+  EXPECT_EQ(steering->Counts()[STEER_KERNEL], 0u);
+}
+
+TEST_F(SteerTest, AWorkersSocketThatIsGoneLeavesTheChoiceToTheKernel) {
+  auto steering = Start();
+  ASSERT_TRUE(steering->Steer("a", Fds()).ok());
+  for (uint32_t worker = 1; worker < kWorkers; ++worker) SetLoad(*steering, worker, 0, 100);
+  listening_.erase(listening_.begin());  // the least loaded one's
   Connect(5);
   const Counts got = Accepted();
   EXPECT_EQ(std::accumulate(got.begin(), got.end(), 0u), 5u) << "none is lost";
