@@ -4,6 +4,7 @@
 // not in the array, as while a successor takes them over) is left to the kernel's hash.
 // Kernel: net/core/sock_reuseport.c, BPF_PROG_TYPE_SK_REUSEPORT.
 #include <linux/bpf.h>
+#include <linux/tcp.h>
 #include <stdbool.h>
 
 #include <bpf/bpf_helpers.h>
@@ -106,6 +107,15 @@ static __always_inline bool worth_it(const struct candidate *local, const struct
 	return local->load != NOBODY && local->load <= all->load + all->load / 8 + options.slack;
 }
 
+// A packet that finds no connection comes here too, a late one of a closed connection for example: nobody will accept it. The
+// acknowledgement of a SYN cookie looks like one, and makes do with the hash.
+static __always_inline bool begins_connection(const struct sk_reuseport_md *ctx)
+{
+	const struct tcphdr *tcp = ctx->data;
+
+	return (const void *)(tcp + 1) <= ctx->data_end && tcp->syn && !tcp->ack && !tcp->rst;
+}
+
 SEC("sk_reuseport")
 int steer(struct sk_reuseport_md *ctx)
 {
@@ -113,6 +123,8 @@ int steer(struct sk_reuseport_md *ctx)
 	struct search search = {bpf_get_smp_processor_id(), {0, NOBODY}, {0, NOBODY}};
 	__u64 *count;
 
+	if (!begins_connection(ctx))
+		return SK_PASS;
 	bpf_loop(options.workers, look_at, &search, 0);
 	if (worth_it(&search.local, &search.all) && give(ctx, search.local.worker, STEER_LOCAL))
 		return SK_PASS;

@@ -1,5 +1,7 @@
 // Steering with live listening sockets: which of them gets a connection, and what happens when it cannot be decided.
+#include <arpa/inet.h>
 #include <gtest/gtest.h>
+#include <netinet/tcp.h>
 #include <poll.h>
 #include <sched.h>
 #include <sys/socket.h>
@@ -196,6 +198,38 @@ TEST_F(SteerTest, AsManyWorkersAsThereMayBe) {
   Connect(1);
   EXPECT_EQ(Accepted().back(), 1u);
   EXPECT_FALSE(Steering::Start(std::vector<int>(STEER_WORKERS_MAX + 1, -1), "/tmp/ringway-steer-logs").ok());
+}
+
+// One TCP header from 127.0.0.1 to there, of no connection.
+void SendStray(uint16_t port, uint8_t flags) {
+  const UniqueFd raw(socket(AF_INET, SOCK_RAW | SOCK_CLOEXEC, IPPROTO_TCP));
+  ASSERT_GE(raw.get(), 0) << std::strerror(errno);
+  sockaddr_in to{};
+  to.sin_family = AF_INET;
+  to.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  tcphdr head{};
+  head.th_sport = htons(1);
+  head.th_dport = htons(port);
+  head.th_seq = head.th_ack = htonl(1);
+  head.th_off = sizeof(head) / 4;
+  head.th_flags = flags;
+  uint16_t words[sizeof(head) / 2];
+  std::memcpy(words, &head, sizeof(head));
+  uint32_t sum = 2 * (0x7f00 + 1) + IPPROTO_TCP + sizeof(head);  // the pseudo header
+  for (const uint16_t word : words) sum += ntohs(word);
+  while (sum >> 16 != 0) sum = (sum & 0xffff) + (sum >> 16);
+  head.th_sum = htons(static_cast<uint16_t>(~sum));
+  ASSERT_EQ(sendto(raw.get(), &head, sizeof(head), 0, reinterpret_cast<sockaddr*>(&to), sizeof(to)), static_cast<ssize_t>(sizeof(head)));
+}
+
+TEST_F(SteerTest, PacketsOfNoConnectionAreNobodysLoad) {
+  auto steering = Start();
+  ASSERT_TRUE(steering->Steer("a", Fds()).ok());
+  for (const uint8_t flags : {TH_ACK, TH_FIN | TH_ACK, TH_RST, TH_SYN | TH_ACK}) SendStray(address_.port, flags);
+  EXPECT_EQ(steering->Counts(), (std::array<uint64_t, STEER_REASONS>{}));
+  for (uint32_t worker = 0; worker < kWorkers; ++worker) SetLoad(*steering, worker, 0, worker == 0 ? 0 : 1);
+  Connect(1);
+  EXPECT_EQ(Accepted(), Counts({1, 0, 0, 0}));
 }
 
 TEST_F(SteerTest, AWorkerWithoutSocketIsLeftOut) {
