@@ -85,7 +85,7 @@ std::vector<Finding> ProbeBpf() {
   libbpf_set_print(Quiet);
   std::vector<Finding> findings = {ProbeCapability(CAP_BPF, "CAP_BPF", "all kernel programs: delivery \"packet\" and \"connect\", steering"),
                                    ProbeCapability(CAP_NET_ADMIN, "CAP_NET_ADMIN", "delivery \"packet\" and \"connect\", steering of new connections"),
-                                   ProbeCapability(CAP_PERFMON, "CAP_PERFMON", "delivery \"packet\" and \"connect\": without it the verifier refuses their programs"),
+                                   ProbeCapability(CAP_PERFMON, "CAP_PERFMON", "delivery \"packet\" and \"connect\", whose programs the verifier refuses then"),
                                    ProbeBtf(), ProbeCgroup()};
   for (const ProgramType& program : kPrograms) findings.push_back(ProbeProgram(program));
   return findings;

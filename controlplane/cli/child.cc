@@ -26,6 +26,7 @@ namespace {
   sigprocmask(SIG_SETMASK, &mask, nullptr);
   if (status_fd >= 0) fcntl(status_fd, F_SETFD, 0);
   std::vector<char*> arguments;
+  arguments.reserve(texts.size() + 1);
   for (std::string& text : texts) arguments.push_back(text.data());
   arguments.push_back(nullptr);
   execv(arguments[0], arguments.data());

@@ -19,7 +19,7 @@ h2 small,.dim{color:var(--dim);font-weight:normal}
 section{background:var(--card);border:1px solid var(--line);border-radius:8px;padding:12px 14px;margin:0 0 14px}
 .scroll{overflow-x:auto}
 table{border-collapse:collapse;width:100%;font-variant-numeric:tabular-nums}
-th,td{padding:3px 4px;text-align:right;white-space:nowrap;border-top:1px solid var(--line)}
+th,td{padding:3px;text-align:right;white-space:nowrap;border-top:1px solid var(--line)}
 thead th{border-top:0;color:var(--dim);font-weight:600;font-size:11px;white-space:normal;vertical-align:bottom}
 th:first-child,td:first-child,.text{text-align:left}
 td.reason{white-space:normal;min-width:12em;max-width:26em;text-align:left;color:var(--dim);font-size:12px}

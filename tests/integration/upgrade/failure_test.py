@@ -42,7 +42,7 @@ class Failure(unittest.TestCase):
         serving, control = self.node.dataplane(), self.node.controlplane()
         for program, words in (("#!/bin/false\n", "exit code 1"), ("#!/bin/sh\nexec sleep 1000\n", "not ready in time"),
                                (DIES, "exit code 0"), (FAR, "exit code 0"), ("#!/no/such/interpreter\n", "exit code"),
-                               ("#!/bin/sh\nkill -9 $$\n", "Killed")):
+                               ("#!/bin/sh\nkill -9 $$\n", "SIGKILL")):
             self.node.put("ringway-dataplane", program)
             done = self.node.ringway("upgrade", "--timeout", "1500ms")
             self.assertEqual(done.returncode, 75, done.stderr)
