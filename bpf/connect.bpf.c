@@ -199,6 +199,17 @@ static __always_inline struct connect_service *find_service(struct bpf_sock_addr
 	return NULL;
 }
 
+// Between an entry and its slot the table may have been replaced: then by the entry as it is now.
+static __always_inline bool choose_for(const struct connect_key *key, struct connect_service *service, struct connect_endpoint *out)
+{
+	if (choose(service, out))
+		return true;
+	if (!service->slots)
+		return false;
+	service = bpf_map_lookup_elem(&connect_services, key);
+	return service && choose(service, out);
+}
+
 static __always_inline int on_connect(struct bpf_sock_addr *ctx, bool v6)
 {
 	struct connect_endpoint endpoint = {};
@@ -216,7 +227,7 @@ static __always_inline int on_connect(struct bpf_sock_addr *ctx, bool v6)
 	service = find_service(ctx, &key);
 	if (!service)
 		return ALLOW;
-	if (!choose(service, &endpoint))
+	if (!choose_for(&key, service, &endpoint))
 		return nobody(service);
 	peer = bpf_sk_storage_get(&connect_peers, ctx->sk, NULL, BPF_SK_STORAGE_GET_F_CREATE);
 	if (peer) {
@@ -267,7 +278,7 @@ static __always_inline int on_send(struct bpf_sock_addr *ctx, bool v6)
 		return nobody(service);
 	peer = find_flow(flows, &key);
 	if (!peer || !still_ready(peer, service)) {
-		if (!choose(service, &endpoint))
+		if (!choose_for(&key, service, &endpoint))
 			return nobody(service);
 		if (!peer)
 			peer = &flows->peers[flows->next++ % CONNECT_FLOWS];

@@ -54,6 +54,7 @@ constexpr Hook kHooks[] = {
 };
 
 constexpr char kLinkPrefix[] = "link-";
+constexpr uint32_t kRetryWaitMax = 32;  // ticks
 
 // A map of another ABI is another map: both are there until the links lead to the new one.
 std::string MapPin(const bpf_map* map) { return absl::StrCat("v", CONNECT_ABI, "-", bpf_map__name(map)); }
@@ -160,49 +161,70 @@ absl::StatusOr<std::unique_ptr<ConnectDelivery>> ConnectDelivery::Start(const st
   return std::unique_ptr<ConnectDelivery>(new ConnectDelivery(std::make_unique<Programs>(Programs{*std::move(object)}), *std::move(pins)));
 }
 
-absl::Status ConnectDelivery::Apply(const std::vector<ConnectService>& services, const std::vector<std::string>& cgroups) {
-  tables_ = absl::OkStatus();
-  AddReady(services);
-  for (const ConnectService& service : services) tables_.Update(Write(service));
-  tables_.Update(RemoveOthers(services));
-  DropUnready(services);
-  slots_old_ = true;
+absl::Status ConnectDelivery::Apply(std::vector<ConnectService> services, const std::vector<std::string>& cgroups) {
+  services_ = std::move(services);
   cgroups_ = cgroups;
+  listed_.clear();
+  for (const ConnectService& service : services_) {
+    for (const ConnectTarget& target : service.ready) listed_.insert(StableId(target.identity));
+    for (const std::string& identity : service.resting) listed_.insert(StableId(identity));
+  }
+  tables_ = WriteTables();
+  retry_in_ = retry_wait_ = 1;
   attached_ = Attach();
   return status();
 }
 
-// Readiness is told before a table names an endpoint, and taken back after the last one that did.
-void ConnectDelivery::AddReady(const std::vector<ConnectService>& services) {
-  const uint64_t yes = 1;
-  const connect_counters zero{};
-  for (const ConnectService& service : services) {
-    const uint64_t id = ServiceId(service.name);
-    bpf_map_update_elem(programs_->counters(), &id, &zero, BPF_NOEXIST);
-    for (const ConnectTarget& target : service.ready) {
-      const uint64_t endpoint = StableId(target.identity);
-      leaving_.erase(endpoint);
-      if (!ready_.insert(endpoint).second) continue;
-      bpf_map_update_elem(programs_->counters(), &endpoint, &zero, BPF_NOEXIST);
-      bpf_map_update_elem(programs_->ready(), &endpoint, &yes, BPF_ANY);
-    }
-  }
+// What cannot be written leaves the table of before in use.
+absl::Status ConnectDelivery::WriteTables() {
+  absl::Status status = AddReady();
+  for (const ConnectService& service : services_) status.Update(Write(service));
+  status.Update(RemoveOthers());
+  DropUnready();
+  slots_old_ = true;
+  return status;
 }
 
-void ConnectDelivery::DropUnready(const std::vector<ConnectService>& services) {
+// Readiness is told before a table names an endpoint, and taken back after the last one that did.
+absl::Status ConnectDelivery::AddReady() {
+  absl::Status status;
+  for (const ConnectService& service : services_) {
+    status.Update(AddCounters(ServiceId(service.name)));
+    for (const ConnectTarget& target : service.ready) status.Update(AddReady(StableId(target.identity)));
+  }
+  return status;
+}
+
+absl::Status ConnectDelivery::AddReady(uint64_t endpoint) {
+  leaving_.erase(endpoint);
+  if (ready_.contains(endpoint)) return absl::OkStatus();
+  if (absl::Status s = AddCounters(endpoint); !s.ok()) return s;
+  const uint64_t yes = 1;
+  if (bpf_map_update_elem(programs_->ready(), &endpoint, &yes, BPF_ANY) != 0) return BpfError(errno, "connect: a ready endpoint");
+  ready_.insert(endpoint);
+  return absl::OkStatus();
+}
+
+absl::Status ConnectDelivery::AddCounters(uint64_t id) {
+  const connect_counters zero{};
+  if (bpf_map_update_elem(programs_->counters(), &id, &zero, BPF_NOEXIST) == 0 || errno == EEXIST) return absl::OkStatus();
+  return BpfError(errno, "connect: counters");
+}
+
+void ConnectDelivery::DropUnready() {
   absl::flat_hash_set<uint64_t> wanted;
-  for (const ConnectService& service : services) {
+  for (const ConnectService& service : services_) {
     for (const ConnectTarget& target : service.ready) wanted.insert(StableId(target.identity));
   }
-  for (const uint64_t id : ready_) {
-    if (wanted.contains(id)) continue;
+  absl::erase_if(ready_, [&](uint64_t id) {
+    if (wanted.contains(id)) return false;
     bpf_map_delete_elem(programs_->ready(), &id);
     leaving_.insert(id);
-  }
-  ready_ = std::move(wanted);
+    return true;
+  });
 }
 
-absl::Status ConnectDelivery::RemoveOthers(const std::vector<ConnectService>& services) {
+absl::Status ConnectDelivery::RemoveOthers() {
   absl::Status status;
   for (const connect_key& key : KeysOf<connect_key>(programs_->services())) {
     const auto same = [&key](const ConnectService& service) {
@@ -211,11 +233,11 @@ absl::Status ConnectDelivery::RemoveOthers(const std::vector<ConnectService>& se
         return std::memcmp(&key, &other, sizeof(key)) == 0;
       });
     };
-    if (std::any_of(services.begin(), services.end(), same)) continue;
+    if (std::any_of(services_.begin(), services_.end(), same)) continue;
     if (bpf_map_delete_elem(programs_->services(), &key) != 0) status.Update(BpfError(errno, "connect: a service that left"));
   }
-  absl::erase_if(known_, [&services](const auto& known) {
-    return std::none_of(services.begin(), services.end(), [&known](const ConnectService& s) { return s.name == known.first; });
+  absl::erase_if(known_, [this](const auto& known) {
+    return std::none_of(services_.begin(), services_.end(), [&known](const ConnectService& s) { return s.name == known.first; });
   });
   return status;
 }
@@ -223,17 +245,21 @@ absl::Status ConnectDelivery::RemoveOthers(const std::vector<ConnectService>& se
 // The slots first, then the entry that leads to them: a connect in between finds the old table whole.
 absl::Status ConnectDelivery::Write(const ConnectService& service) {
   const auto known = known_.find(service.name);
-  if (known != known_.end() && known->second.service == service) return absl::OkStatus();
+  if (known != known_.end() && known->second == service) return absl::OkStatus();
   std::vector<connect_endpoint> endpoints;
   endpoints.reserve(service.ready.size());
   for (const ConnectTarget& target : service.ready) endpoints.push_back(EndpointOf(target));
   generation_ = std::max(generation_ + 1, UnixNanoseconds());
   const uint64_t id = ServiceId(service.name);
-  if (absl::Status s = WriteSlots(id, generation_, MakeAliasTable(endpoints)); !s.ok()) return s;
+  const std::vector<connect_slot> slots = MakeAliasTable(endpoints);
+  if (!WriteSlots(id, generation_, slots)) {
+    DropOldSlots();  // many changes within a second leave as many tables
+    if (!WriteSlots(id, generation_, slots)) return SlotsError(service);
+  }
   for (const IpAddress& address : service.addresses) {
     if (absl::Status s = WriteEntry(service, address, generation_); !s.ok()) return s;
   }
-  known_[service.name] = {service, generation_};
+  known_[service.name] = service;
   return absl::OkStatus();
 }
 
@@ -250,35 +276,47 @@ absl::Status ConnectDelivery::WriteEntry(const ConnectService& service, const Ip
   return BpfError(errno, absl::StrCat("connect: listener ", service.name));
 }
 
-absl::Status ConnectDelivery::WriteSlots(uint64_t id, uint64_t generation, const std::vector<connect_slot>& slots) {
+// False, with errno, when there is no room or no memory.
+bool ConnectDelivery::WriteSlots(uint64_t id, uint64_t generation, const std::vector<connect_slot>& slots) {
   for (size_t i = 0; i < slots.size(); ++i) {
     const connect_slot_key key{id, generation, i};
-    if (bpf_map_update_elem(programs_->slots(), &key, &slots[i], BPF_ANY) == 0) continue;
-    return BpfError(errno, absl::StrCat("connect: slot ", i, " of ", slots.size()));
+    if (bpf_map_update_elem(programs_->slots(), &key, &slots[i], BPF_ANY) != 0) return false;
   }
-  return absl::OkStatus();
+  return true;
+}
+
+absl::Status ConnectDelivery::SlotsError(const ConnectService& service) const {
+  if (errno != E2BIG) return BpfError(errno, absl::StrCat("connect: listener ", service.name));
+  return absl::ResourceExhaustedError(absl::StrCat("connect: listener ", service.name, ": ", service.ready.size(), " ready endpoints are too many: all listeners have ",
+                                                   bpf_map__max_entries(programs_->object->maps.connect_slots), " places, and one that changes needs its own twice; clients go by its former ones"));
 }
 
 void ConnectDelivery::Tick() {
+  if (!tables_.ok() && --retry_in_ == 0) {
+    tables_ = WriteTables();
+    retry_in_ = retry_wait_ = std::min(retry_wait_ * 2, kRetryWaitMax);
+  }
   if (std::exchange(slots_old_, false)) DropOldSlots();
   DropOldCounters();
   attached_ = Attach();
 }
 
-// A second after the last change nobody looks at an earlier generation any more.
+// Those that no entry leads to. A connect that is just between the two finds none, and looks at the entry again.
 void ConnectDelivery::DropOldSlots() {
-  absl::flat_hash_map<uint64_t, uint64_t> current;
-  for (const auto& [name, known] : known_) current[ServiceId(name)] = known.generation;
+  absl::flat_hash_set<std::pair<uint64_t, uint64_t>> used;
+  for (const connect_key& key : KeysOf<connect_key>(programs_->services())) {
+    connect_service entry{};
+    if (bpf_map_lookup_elem(programs_->services(), &key, &entry) == 0) used.emplace(entry.id, entry.generation);
+  }
   for (const connect_slot_key& key : KeysOf<connect_slot_key>(programs_->slots())) {
-    const auto found = current.find(key.service);
-    if (found == current.end() || found->second != key.generation) bpf_map_delete_elem(programs_->slots(), &key);
+    if (!used.contains({key.service, key.generation})) bpf_map_delete_elem(programs_->slots(), &key);
   }
 }
 
-// An endpoint that is not ready keeps its counters until its last socket has closed.
+// An endpoint keeps its counters while it is in the map, ready or not, and until its last socket has closed.
 void ConnectDelivery::DropOldCounters() {
   absl::erase_if(leaving_, [this](uint64_t id) {
-    if (Counters(id).open != 0) return false;
+    if (listed_.contains(id) || Counters(id).open != 0) return false;
     const bool service = std::any_of(known_.begin(), known_.end(), [id](const auto& known) { return ServiceId(known.first) == id; });
     if (!service) bpf_map_delete_elem(programs_->counters(), &id);
     return true;
@@ -299,14 +337,20 @@ absl::Status ConnectDelivery::Attach() {
 
 bool ConnectDelivery::Unwanted(const std::string& pin) const {
   if (!pin.starts_with(kLinkPrefix)) return !pin.starts_with(absl::StrCat("v", CONNECT_ABI, "-"));
-  const bool udp = std::any_of(known_.begin(), known_.end(), [](const auto& known) { return known.second.service.udp; });
+  const bool udp = std::any_of(known_.begin(), known_.end(), [](const auto& known) { return known.second.udp; });
   for (const Hook& hook : kHooks) {
     if (hook.udp && !udp) continue;
     for (const uint64_t cgroup : cgroup_ids_) {
       if (pin == LinkPin(cgroup, hook.program)) return false;
     }
   }
-  return true;
+  // Sockets of a cgroup that has left are counted to their close all the same.
+  return !pin.ends_with(absl::StrCat("-", kHooks[0].program)) || !AnyOpen();
+}
+
+bool ConnectDelivery::AnyOpen() const {
+  const std::vector<uint64_t> ids = KeysOf<uint64_t>(programs_->counters());
+  return std::any_of(ids.begin(), ids.end(), [this](uint64_t id) { return Counters(id).open != 0; });
 }
 
 absl::Status ConnectDelivery::AttachTo(const std::string& cgroup) {

@@ -33,6 +33,7 @@ struct ConnectService {
   bool refuse_empty = false;  // without an endpoint: ECONNREFUSED; else the connect goes to the address itself
   bool least_open = false;
   std::vector<ConnectTarget> ready;  // of the addresses' family
+  std::vector<std::string> resting;  // identities of the others: they get nobody, and their counters stay
   bool operator==(const ConnectService&) const = default;
 };
 
@@ -44,9 +45,11 @@ class ConnectDelivery {
 
   // From now on these services, in these cgroups (directories of a cgroup2 file system) and those below them. A cgroup that is
   // not there is tried again by Tick; status() names it.
-  absl::Status Apply(const std::vector<ConnectService>& services, const std::vector<std::string>& cgroups);
+  // A table that cannot be written leaves the one before in use, is named by status(), and is tried again by Tick.
+  absl::Status Apply(std::vector<ConnectService> services, const std::vector<std::string>& cgroups);
 
-  // Once a second: what an earlier table left, endpoints nobody uses any more, cgroups that were not there.
+  // Once a second: what an earlier table left, endpoints nobody uses any more, what could not be written (after 1, 2, 4 up to 32
+  // seconds), cgroups that were not there.
   void Tick();
 
   // OK, or what is not as it should be, in words.
@@ -59,37 +62,41 @@ class ConnectDelivery {
 
  private:
   struct Programs;
-  struct Known {
-    ConnectService service;
-    uint64_t generation = 0;
-  };
   ConnectDelivery(std::unique_ptr<Programs> programs, PinDirectory pins);
 
+  absl::Status WriteTables();
   absl::Status Write(const ConnectService& service);
   absl::Status WriteEntry(const ConnectService& service, const IpAddress& address, uint64_t generation);
-  absl::Status WriteSlots(uint64_t id, uint64_t generation, const std::vector<connect_slot>& slots);
-  absl::Status RemoveOthers(const std::vector<ConnectService>& services);
-  void AddReady(const std::vector<ConnectService>& services);
-  void DropUnready(const std::vector<ConnectService>& services);
+  bool WriteSlots(uint64_t id, uint64_t generation, const std::vector<connect_slot>& slots);
+  absl::Status SlotsError(const ConnectService& service) const;
+  absl::Status RemoveOthers();
+  absl::Status AddReady();
+  absl::Status AddReady(uint64_t endpoint);
+  absl::Status AddCounters(uint64_t id);
+  void DropUnready();
   absl::Status Attach();
   absl::Status AttachTo(const std::string& cgroup);
   bool Unwanted(const std::string& pin) const;
   void DropOldSlots();
   void DropOldCounters();
   connect_counters Counters(uint64_t id) const;
+  bool AnyOpen() const;
 
   std::unique_ptr<Programs> programs_;
   PinDirectory pins_;
   uint64_t netns_ = 0;
   uint64_t generation_ = 0;
   bool slots_old_ = true;  // there may be slots that no service names
-  absl::flat_hash_map<std::string, Known> known_;  // by listener
+  std::vector<ConnectService> services_;  // what is wanted
+  absl::flat_hash_map<std::string, ConnectService> known_;  // by listener: what its entries lead to
+  absl::flat_hash_set<uint64_t> listed_;   // all endpoints of what is wanted
   absl::flat_hash_set<uint64_t> ready_;    // endpoints that a table names
   absl::flat_hash_set<uint64_t> leaving_;  // others that have counters
   std::vector<std::string> cgroups_;
   absl::flat_hash_set<uint64_t> cgroup_ids_;
   absl::flat_hash_set<std::string> links_;  // pins of links that run our programs
   absl::Status tables_;
+  uint32_t retry_in_ = 1, retry_wait_ = 1;  // ticks
   absl::Status attached_;
 };
 

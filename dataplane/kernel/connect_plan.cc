@@ -24,9 +24,9 @@ ConnectService ServiceFor(const api::Listener& listener, const api::Service& ser
   made.refuse_empty = listener.fallback == api::Fallback::kRefuse;
   made.least_open = service.balance != api::Balance::kRoundRobin;
   for (const api::Endpoint& endpoint : service.endpoints) {
-    if (endpoint.state != api::EndpointState::kReady) continue;
     const IpAddress address = *ParseIp(endpoint.address, endpoint.port);
-    if (address.v6 == bind.v6) made.ready.push_back({EndpointIdentity(service.name, endpoint), address, endpoint.weight});
+    if (endpoint.state != api::EndpointState::kReady) made.resting.push_back(EndpointIdentity(service.name, endpoint));
+    else if (address.v6 == bind.v6) made.ready.push_back({EndpointIdentity(service.name, endpoint), address, endpoint.weight});
     else plan.other_family.push_back(service.name + "/" + endpoint.id);
   }
   return made;

@@ -205,6 +205,68 @@ TEST_F(ConnectTest, FolderThatIsNoCgroupIsSaidToBeNone) {
   EXPECT_NE(status.message().find("cgroup v2"), std::string::npos) << status;
 }
 
+// A cgroup that is no longer served: its sockets go on, and a drain that waits for them sees their close.
+TEST_F(ConnectTest, ClosesAreCountedAfterTheCgroupHasLeft) {
+  NamedServer a("a", "127.0.0.1:0");
+  Apply({Leading(kService, {Target(a)})});
+  Cgroup other("b");
+  auto client = std::make_unique<Client>();
+  ASSERT_EQ(client->Connect(kService), 0);
+  EXPECT_TRUE(delivery_->Apply({Leading(kService, {Target(a)})}, {other.path()}).ok());
+  delivery_->Tick();
+  EXPECT_EQ(delivery_->OfEndpoint("svc a").open, 1u);
+  client.reset();
+  EXPECT_EQ(delivery_->OfEndpoint("svc a").open, 0u);
+  const auto pins = [this] { return std::distance(std::filesystem::directory_iterator(bpf_.pins()), {}); };
+  const auto before = pins();
+  delivery_->Tick();
+  EXPECT_EQ(pins(), before - 1) << "the last program of the cgroup that left";
+}
+
+TEST_F(ConnectTest, AnEndpointKeepsItsCountersWhileItIsListed) {
+  NamedServer a("a", "127.0.0.1:0"), b("b", "127.0.0.1:0");
+  Apply({Leading(kService, {Target(a), Target(b)})});
+  for (int i = 0; i < 10; ++i) ConnectAndRead(kService);
+  const uint64_t chosen = delivery_->OfEndpoint("svc a").chosen;
+  EXPECT_GT(chosen, 0u);
+  ConnectService service = Leading(kService, {Target(b)});
+  service.resting = {"svc a"};
+  Apply({service});
+  delivery_->Tick();
+  EXPECT_EQ(delivery_->OfEndpoint("svc a").chosen, chosen) << "drains";
+  Apply({Leading(kService, {Target(b)})});
+  delivery_->Tick();
+  EXPECT_EQ(delivery_->OfEndpoint("svc a").chosen, 0u) << "has left";
+}
+
+ConnectService Large(const std::string& address, uint32_t endpoints, uint16_t port) {
+  ConnectService service = Leading(address, {});
+  for (uint32_t i = 0; i < endpoints; ++i) service.ready.push_back({"svc " + std::to_string(i), Ip("127.0.0.1:" + std::to_string(port)), 1});
+  return service;
+}
+
+// Each change needs the service's places anew, and those of before are freed by the tick.
+TEST_F(ConnectTest, ManyChangesOfManyEndpointsBetweenTwoTicks) {
+  NamedServer a("a", "127.0.0.1:0");
+  for (uint32_t i = 0; i < 40; ++i) Apply({Large(kService, 4096 + i, a.address().port)});
+  EXPECT_EQ(ConnectAndRead(kService), "a");
+}
+
+TEST_F(ConnectTest, ATableThatDoesNotFitLeavesTheOneBeforeAndIsTriedAgain) {
+  NamedServer a("a", "127.0.0.1:0"), b("b", "127.0.0.1:0");
+  const uint16_t to_a = a.address().port, to_b = b.address().port;
+  const ConnectService third = Large("127.10.0.1:7003", 10000, to_a);
+  Apply({Leading(kService, {Target(a)}), Large("127.10.0.1:7002", 32000, to_a), third});
+  const absl::Status full = delivery_->Apply({Large(kService, 30000, to_b), Large("127.10.0.1:7002", 10, to_b), third}, {cgroup_.path()});
+  EXPECT_TRUE(absl::IsResourceExhausted(full)) << full;
+  EXPECT_NE(full.message().find(kService), std::string::npos) << full;
+  EXPECT_EQ(ConnectAndRead(kService), "a") << "as before";
+  EXPECT_EQ(ConnectAndRead("127.10.0.1:7002"), "b") << "the one that fits";
+  delivery_->Tick();
+  EXPECT_TRUE(delivery_->status().ok()) << delivery_->status();
+  EXPECT_EQ(ConnectAndRead(kService), "b");
+}
+
 // A table is replaced while sockets choose from it.
 TEST_F(ConnectTest, NoConnectFailsWhileTheTablesChange) {
   NamedServer a("a", "127.0.0.1:0"), b("b", "127.0.0.1:0"), c("c", "127.0.0.1:0");
