@@ -62,6 +62,20 @@ static __always_inline void l4_flow_join_state(struct l4_flow *entry, __u8 state
 	}
 }
 
+// Whether this CPU, and no other, may end a flow that is over and take its port.
+static __always_inline bool l4_flow_claim(struct l4_flow *entry)
+{
+	__u32 *word = (__u32 *)&entry->service;
+	union l4_life old, changed;
+
+	old.word = *(volatile __u32 *)word;
+	if (old.of.flags & L4_FLOW_TAKEN)
+		return false;
+	changed = old;
+	changed.of.flags |= L4_FLOW_TAKEN;
+	return __sync_val_compare_and_swap(word, old.word, changed.word) == old.word;
+}
+
 // Writes a changed state to the flow's entry and to its other side's.
 static __always_inline void l4_flow_write_state(struct l4_flow *entry, struct l4_work *work, __u8 protocol)
 {

@@ -59,7 +59,8 @@ static long l4_port_probe(__u32 index, void *context)
 	return 1;
 }
 
-// Takes a port from the flow that may lose it, whose entries go.
+// Takes a port from the flow that may lose it, whose entries go. Two CPUs that want the same: the second would delete what the first
+// has reserved, so it gets none.
 static __always_inline int l4_port_recycle(struct l4_work *work)
 {
 	struct l4_flow_key client = {};
@@ -71,7 +72,7 @@ static __always_inline int l4_port_recycle(struct l4_work *work)
 	work->other.dest_port = l4_port_at(work->port_recycle - 1);
 	held = l4_flow_find(&work->other, &half_open);
 	if (held) {
-		if (!l4_port_may_go(held))
+		if (!l4_port_may_go(held) || !l4_flow_claim(held))
 			return -1;
 		l4_key_of_other(&client, held, work->other.protocol);
 		bpf_map_delete_elem(&l4_flows, &client);
@@ -131,8 +132,12 @@ static __always_inline int l4_port_take(l4_ctx *ctx, const struct l4_packet *p, 
 
 		work->port_recycle = 0;
 		bpf_loop(L4_PORT_PROBES, l4_port_probe, &found, 0);
-		if (!found && l4_port_recycle(work))
-			return -1;
+		if (!found && l4_port_recycle(work)) {
+			if (!work->port_recycle)
+				return -1;
+			work->port_start = work->port_recycle - 1 + work->port_step; // another CPU took that one: on behind it
+			continue;
+		}
 		if (!(options.flags & L4_OPTION_SOCKETS) || !l4_socket_has(ctx, &work->other, p->v6, true)) {
 			work->flow.source_port = work->other.dest_port;
 			return 0;

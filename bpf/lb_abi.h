@@ -169,6 +169,7 @@ enum l4_state {              /* time-out by default */
 #define L4_FLOW_SILENT 16
 #define L4_FLOW_RESET_BY_CLIENT 32   /* whose RST made the state L4_RESET */
 #define L4_FLOW_RESET_BY_ENDPOINT 64
+#define L4_FLOW_TAKEN 128            /* over, and one CPU is taking its port for another flow */
 
 struct l4_flow {
 	__u32 source[4]; /* what the addresses become; of a PLAIN flow, dest is the endpoint: where it is sent to */
@@ -181,7 +182,8 @@ struct l4_flow {
 	__u16 service;
 	__u8 state; /* enum l4_state */
 	__u8 flags; /* L4_FLOW_* */
-	__u32 opened; /* UDP: tick. TCP: moment of the handshake's last step; 0: it was repeated, its time tells nothing */
+	__u32 opened; /* UDP: tick of the first packet. TCP: moment (l4_moment) of the handshake's last step, from which the next one's round
+		       * trip is counted; 0: a step was repeated, so its time tells nothing */
 };
 LB_SIZE_ASSERT(l4_flow, 56);
 

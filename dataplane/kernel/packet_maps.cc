@@ -70,6 +70,14 @@ absl::StatusOr<PacketPlanner::VipList> PacketMaps::ReadVips() const {
   return vips;
 }
 
+absl::StatusOr<std::vector<uint32_t>> PacketMaps::ReadTables() const {
+  std::vector<uint32_t> services;
+  uint32_t key = 0, next = 0;
+  for (const uint32_t* at = nullptr; bpf_map_get_next_key(fds_.tables, at, &next) == 0; at = &key) services.push_back(key = next);
+  if (errno != ENOENT) return BpfError(errno, "l4_tables: cannot be read");
+  return services;
+}
+
 absl::Status PacketMaps::Write(const PacketPlan& plan) const {
   const std::vector<char> zeroes(sizeof(l4_traffic) * static_cast<size_t>(cpus_));
   for (const SlotWrite& write : plan.born) {

@@ -33,6 +33,8 @@ class PacketMaps {
 
   absl::StatusOr<std::vector<l4_endpoint>> ReadEndpoints() const;
   absl::StatusOr<PacketPlanner::VipList> ReadVips() const;
+  // The services that have one.
+  absl::StatusOr<std::vector<uint32_t>> ReadTables() const;
   // Stops at the first write that fails: what was written before it stays, and does no harm.
   absl::Status Write(const PacketPlan& plan) const;
 

@@ -66,9 +66,10 @@ bool PacketPlanner::VipLess::operator()(const l4_vip_key& a, const l4_vip_key& b
   return std::memcmp(&a, &b, sizeof(a)) < 0;
 }
 
-void PacketPlanner::Restore(const std::vector<l4_endpoint>& records, const VipList& vips, Time now) {
+void PacketPlanner::Restore(const std::vector<l4_endpoint>& records, const VipList& vips, const std::vector<uint32_t>& tables, Time now) {
   by_identity_.clear();
   tables_.clear();
+  tables_held_ = {tables.begin(), tables.end()};
   vips_.clear();
   for (uint32_t slot = 1; slot < slots_.size(); ++slot) {
     const l4_endpoint record = slot < records.size() ? records[slot] : l4_endpoint{};
@@ -95,9 +96,10 @@ absl::StatusOr<PacketPlan> PacketPlanner::Next(const std::vector<PacketService>&
   PlanVips(services, plan);
   std::set<uint32_t> used;
   for (const auto& [name, index] : services_) used.insert(index);
-  std::erase_if(tables_, [&](const auto& table) {
-    if (used.contains(table.first)) return false;
-    plan.tables_gone.push_back(table.first);
+  std::erase_if(tables_held_, [&](uint32_t index) {
+    if (used.contains(index)) return false;
+    plan.tables_gone.push_back(index);
+    tables_.erase(index);
     return true;
   });
   PlanLeft(now, plan);
@@ -211,6 +213,7 @@ void PacketPlanner::PlanTable(const PacketService& service, uint32_t index, Pack
   if (made != tables_.end() && Same(made->second, members)) return;
   plan.tables.push_back({index, MaglevTable(members, L4_TABLE_SIZE)});
   tables_[index] = std::move(members);
+  tables_held_.insert(index);
 }
 
 void PacketPlanner::PlanVips(const std::vector<PacketService>& services, PacketPlan& plan) {

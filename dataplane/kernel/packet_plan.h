@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <functional>
 #include <map>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -68,8 +69,9 @@ class PacketPlanner {
   using Time = std::chrono::steady_clock::time_point;
   using VipList = std::vector<std::pair<l4_vip_key, l4_vip>>;
 
-  // What the maps hold now, `records` by slot: at the start, and again after a write that failed. Tables are then written anew.
-  void Restore(const std::vector<l4_endpoint>& records, const VipList& vips, Time now);
+  // What the maps hold now, `records` by slot, `tables` the indices that have one: at the start, and again after a write that
+  // failed. Tables are then written anew.
+  void Restore(const std::vector<l4_endpoint>& records, const VipList& vips, const std::vector<uint32_t>& tables, Time now);
 
   // ResourceExhausted, and nothing is changed, when there are more services, addresses or endpoints than the maps hold.
   absl::StatusOr<PacketPlan> Next(const std::vector<PacketService>& services, Time now);
@@ -111,7 +113,8 @@ class PacketPlanner {
   std::vector<Slot> slots_ = std::vector<Slot>(L4_ENDPOINTS_MAX);
   absl::flat_hash_map<uint64_t, uint32_t> by_identity_;
   std::map<std::string, uint32_t> services_;  // by name: index
-  std::map<uint32_t, std::vector<MaglevEndpoint>> tables_;  // by index: what its table was made of
+  std::map<uint32_t, std::vector<MaglevEndpoint>> tables_;  // by index: what its table was made of, where that is known
+  std::set<uint32_t> tables_held_;                          // the indices that have one
   Vips vips_;
 };
 

@@ -130,10 +130,13 @@ void PacketThread::Run() {
   while (!stop_) {
     if (newest_ != applied_ && Clock::now() >= take_at_) Take(newest_);
     lock.unlock();
+    const Clock::time_point next = Clock::now() + kTurnEvery;
     if (applied_ != nullptr) Turn(Clock::now());
     lock.lock();
-    if (!stop_ && newest_ == applied_) changed_.wait_for(lock, kTurnEvery);
-    else if (!stop_) changed_.wait_until(lock, take_at_);
+    // However many snapshots come meanwhile.
+    while (!stop_ && Clock::now() < next && !(newest_ != applied_ && Clock::now() >= take_at_)) {
+      changed_.wait_until(lock, newest_ != applied_ ? std::min(take_at_, next) : next);
+    }
   }
 }
 
@@ -264,7 +267,9 @@ absl::Status PacketThread::Restore(Clock::time_point now) {
   if (!records.ok()) return records.status();
   absl::StatusOr<PacketPlanner::VipList> vips = maps_.ReadVips();
   if (!vips.ok()) return vips.status();
-  planner_.Restore(*records, *vips, now);
+  absl::StatusOr<std::vector<uint32_t>> tables = maps_.ReadTables();
+  if (!tables.ok()) return tables.status();
+  planner_.Restore(*records, *vips, *tables, now);
   return absl::OkStatus();
 }
 

@@ -20,7 +20,7 @@ class FlowSweep : public testing::Test {
     std::vector<l4_endpoint> records(L4_ENDPOINTS_MAX);
     records[kSlot].generation = kGeneration;
     records[kSlot].state = L4_READY;
-    endpoints_.Restore(records, {}, {});
+    endpoints_.Restore(records, {}, {}, {});
   }
   ~FlowSweep() override {
     close(fds_.flows);

@@ -4,7 +4,9 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <cstring>
+#include <map>
 #include <set>
 #include <thread>
 
@@ -150,6 +152,44 @@ TEST_P(L4Port, TwoCpusNeverTakeTheSamePort) {
   EXPECT_EQ(owner.size(), 3600u);
   EXPECT_EQ(reserved.size(), 3600u);
   EXPECT_EQ(rig.Count(L4_NO_PORT), 0u);
+}
+
+// All ports belong to flows that are over; two CPUs want new ones at once, and choose the same to take.
+TEST_P(L4Port, TwoCpusNeverTakeTheSamePortFromAFlowThatIsOver) {
+  constexpr uint16_t kPorts = 4;
+  L4Rig rig(Range(20000, 20000 + kPorts - 1));
+  Serve(rig, L4_NAT);
+  const int ifindex = rig.IndexOf("eth0");
+  const int cpus = static_cast<int>(std::thread::hardware_concurrency());
+  std::atomic<int> ready{0};
+  auto open = [&](int cpu, uint16_t port) {
+    cpu_set_t set;
+    CPU_ZERO(&set);
+    CPU_SET(cpu % cpus, &set);
+    sched_setaffinity(0, sizeof(set), &set);
+    Packet syn = FromClient(kSyn, port);
+    syn.source = client(10 + cpu);
+    Frame frame = Build(syn);
+    ++ready;
+    while (ready < 2) {
+    }
+    xdp() ? rig.RunXdp(frame, ifindex) : rig.RunTc(frame, ifindex);
+  };
+  for (uint16_t round = 0; round < 200; ++round) {
+    ready = 0;
+    std::thread first(open, 0, static_cast<uint16_t>(30000 + round)), second(open, 1, static_cast<uint16_t>(30000 + round));
+    first.join();
+    second.join();
+    std::map<uint16_t, int> owners;
+    for (const auto& [key, flow] : rig.HalfOpen()) {
+      if ((flow.flags & L4_FLOW_CLIENT) && flow.state == L4_SYN) ++owners[ntohs(flow.source_port)];
+    }
+    for (const auto& [port, count] : owners) EXPECT_EQ(count, 1) << "port " << port << " in round " << round;
+    for (auto [key, flow] : rig.HalfOpen()) {
+      flow.state = L4_RESET;
+      rig.PutHalfOpen(key, flow);
+    }
+  }
 }
 
 L4_INSTANTIATE(L4Port);

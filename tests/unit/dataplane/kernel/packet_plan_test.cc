@@ -177,7 +177,9 @@ TEST_F(PacketPlannerTest, ANewLifeFindsItsSlotsAndServices) {
   Next({Web({Endpoint(9)}, "a/4", 99), Web({Endpoint(1), Endpoint(2)})});
   const uint32_t slot = Slot(2), service = planner_.services().at("web/4");
   PacketPlanner next;
-  next.Restore(maps_.records, maps_.vips, kStart);
+  std::vector<uint32_t> tables;
+  for (const auto& [index, table] : maps_.tables) tables.push_back(index);
+  next.Restore(maps_.records, maps_.vips, tables, kStart);
   const auto plan = next.Next({Web({Endpoint(2), Endpoint(3)})}, kStart);
   ASSERT_TRUE(plan.ok());
   EXPECT_EQ(next.slots().at(Endpoint(2).identity), slot);
@@ -186,6 +188,8 @@ TEST_F(PacketPlannerTest, ANewLifeFindsItsSlotsAndServices) {
   EXPECT_EQ(plan->tables.size(), 1u);
   EXPECT_EQ(plan->vips.size(), 0u);
   EXPECT_EQ(plan->vips_gone.size(), 1u);
+  ASSERT_EQ(plan->tables_gone.size(), 1u) << "of the service that left while nobody ran";
+  EXPECT_EQ(plan->tables_gone[0], planner_.services().at("a/4"));
   maps_.Carry(*plan);
   EXPECT_EQ(maps_.records[planner_.slots().at(Endpoint(1).identity)].state, L4_DRAINING);
 }
