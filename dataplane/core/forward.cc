@@ -54,7 +54,7 @@ uint32_t CloseGap(char* data, uint32_t start, Cuts& cuts) {
 }  // namespace
 
 uint32_t ForwardRequestInParts(char* data, RequestHead& head, std::string_view inserted, uint32_t body, Slice* out) {
-  // See ForwardRequest.
+  // As in ForwardRequest; a host that the target alone names is no Host line.
   if (head.host.size > 0 && !head.host_from_target) data[head.version_offset] = '1';
   if (!head.absolute_form) {
     const uint32_t moved = CloseGap(data, head.start, head.cuts);

@@ -156,6 +156,7 @@ inline BadReason JudgeName(const char* begin, const char* p) {
 // is to judge.
 [[gnu::always_inline]] inline bool ReadPlainLine(const Input& in, ControlScan& scan, const char* p, Line& line) {
   const char* cr;
+  // The blank line fails below too; told here it saves 30 instructions of a request (g++ 12).
   if (!scan.Next(p, cr) || std::memcmp(cr, "\r\n", 2) != 0 || cr == p) [[unlikely]] return false;
   const char* const colon = Find<NameStop>(in, p);  // at most `cr`
   line = {p, colon, cr};

@@ -1,8 +1,7 @@
 // What a Worker asks of the kernel, as a concept: UringIo (production) and SimIo (seeded simulation) provide it.
 //
-// Every operation that takes a Tag completes exactly once with that tag (accepts and receives that are many: many times, the
-// last one without `more`),
-// in a later turn and never inside the call. Results are as in io_uring: >= 0, or a negative errno.
+// Every operation that takes a Tag completes exactly once with that tag (accepts and receives that are many: many times, the last
+// one without `more`), in a later turn and never inside the call. Results are as in io_uring: >= 0, or a negative errno.
 //
 // Bulk is moved at once instead, when its socket is ready (worker_bulk.h): through a large buffer, or a pipe, that is taken for
 // the moment of the move and given back still warm. None of these calls waits.

@@ -114,8 +114,7 @@ void Dataplane::TellPoolTooSmall(const api::Snapshot& snapshot) {
   uint64_t endpoints = 0;
   for (const api::Service& service : snapshot.services) endpoints += service.endpoints.size();
   const std::string words = PoolTooSmall(endpoints, share_);
-  if (!words.empty() && !std::exchange(pool_too_small_, !words.empty())) spdlog::warn(words);
-  pool_too_small_ = !words.empty();
+  if (!std::exchange(pool_too_small_, !words.empty()) && !words.empty()) spdlog::warn(words);
 }
 
 std::vector<const WorkerShared*> Dataplane::ConstShared() const {
