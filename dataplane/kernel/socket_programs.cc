@@ -199,14 +199,16 @@ absl::Status Programs::StartSteering() {
   return absl::OkStatus();
 }
 
+// What was in the way and is not wanted any more is over too. A group that is not steered says more than a preference without effect.
 void Programs::SteerPending() {
-  if (steering_ == nullptr || pending_.empty()) return;
-  absl::Status status = Unpinned();
+  if (steering_ == nullptr) return;
+  absl::Status status;
   for (auto it = pending_.begin(); it != pending_.end();) {
     const absl::Status steered = steering_->Steer(it->first, it->second);
     status.Update(steered);
     it = steered.ok() ? pending_.erase(it) : std::next(it);
   }
+  status.Update(Unpinned());
   steer_trouble_.Note(status);
 }
 

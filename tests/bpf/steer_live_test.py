@@ -50,6 +50,12 @@ class Live(unittest.TestCase):
         rw.wait_until(lambda: sum(self.sessions()) == sum(expected), 10, f"{sum(expected)} sessions")
         self.assertEqual(self.sessions(), expected)
 
+    def reload(self, way):
+        self.node.config["steering"] = way
+        self.node.write_config()
+        done = self.node.ringway("reload")
+        self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+
     def let_go(self):
         while self.held:
             self.held.pop().close()
@@ -92,12 +98,6 @@ class Pinned(Live):
         self.idle()
         self.connect(CPUS[1], 6, [3, 3])
 
-    def reload(self, way):
-        self.node.config["steering"] = way
-        self.node.write_config()
-        done = self.node.ringway("reload")
-        self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
-
 
 class NotPinned(Live):
     def test_local_counts_sessions_then_and_says_so_once(self):
@@ -107,6 +107,9 @@ class NotPinned(Live):
         self.assertIn("--pin", self.steer_program()["detail"])
         self.assertEqual(self.steered()["local"], 0)
         self.assertEqual(self.node.log().count("no worker is pinned"), 1)
+        for way, state in (("hash", "off"), ("least_sessions", "on")):
+            self.reload(way)
+            rw.wait_until(lambda: self.steer_program() == {"program": "steer", "state": state, "detail": ""}, 10, f"{way} without a word of the preference")
 
 
 class Upgrade(Live):
