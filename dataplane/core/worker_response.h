@@ -299,6 +299,7 @@ template <Io IoType>
 void Worker<IoType>::CutResponse(Exchange& e) {
   EndpointOf(e).failures_total.Add();
   ServiceOf(e).failed_total.Add();
+  NoteLatency(e, e.response_us, true);  // its head was an answer
   EndAs(e, End::kEndpointCut);
   CloseSession(SessionOf(e));
 }

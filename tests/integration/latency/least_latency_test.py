@@ -10,9 +10,10 @@ import unittest
 
 import ringway_client as rw
 from far import FAR, NEAR, Mirror
-from proxy import OK, Endpoint, Proxy, answering, read_response
+from proxy import OK, Endpoint, Proxy, answering, read_all, read_response
 
 FAILED = b"HTTP/1.1 500 Internal Server Error\r\nContent-Length: 2\r\n\r\nno"
+CUT = b"HTTP/1.1 200 OK\r\nContent-Length: 200\r\n\r\nok"
 MIRROR = None
 
 
@@ -21,7 +22,7 @@ class Site:
 
     def __init__(self, test, seconds=0.0, response=OK, far=False):
         self.seconds, self.response = seconds, response
-        self.endpoint = Endpoint(answering(self.answer), *((NEAR, FAR) if far else ()))
+        self.endpoint = Endpoint(answering(self.answer, close=response is CUT), *((NEAR, FAR) if far else ()))
         test.addCleanup(self.endpoint.close)
 
     def answer(self, _head, _body):
@@ -101,6 +102,16 @@ class LeastLatency(unittest.TestCase):
 
     def test_nor_do_closed_connections(self):
         self.failing(b"", passive_health={"failures_max": 0})
+
+    def test_nor_do_answers_that_are_cut(self):
+        good, bad = Site(self, 0.005), Site(self, response=CUT)
+        self.proxy(good, bad)
+        for _ in range(200):
+            with self.dataplane.connect() as conn:
+                conn.sendall(b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
+                read_all(conn)
+        self.assertEqual(good.count() + bad.count(), 200)
+        self.assertLess(bad.count(), 80, "drawn twice it is a quarter; by its speed it would be three")
 
     def test_one_that_failed_gets_its_part_when_it_answers_again(self):
         good, bad = Site(self, 0.005), Site(self, response=FAILED)
