@@ -42,7 +42,7 @@ struct ServiceEntry {
   uint32_t idle_timeout_ms = 60000;
   uint32_t tunnel_timeout_ms = 3600000;
   uint32_t upstream_idle_timeout_ms = 2000;
-  uint32_t upstreams_idle_max = 32;  // per endpoint and worker (feed/ divides the configured number)
+  uint32_t upstreams_idle_max = 32;  // kept idle for long, per endpoint and worker (feed/ divides the configured number); 0: none at all
   uint32_t retries_max = 2;
   uint32_t retry_after_s = 1;
   // Retry budget: of the requests, and at least so many a second; per worker.

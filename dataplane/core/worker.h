@@ -318,6 +318,7 @@ class Worker {
   static constexpr uint32_t kLingerMs = 2000;
   static constexpr uint32_t kLingerBytesMax = 256 << 10;
   static constexpr uint32_t kReplyTimeoutMs = 10000;
+  static constexpr uint32_t kSurplusIdleMs = 250;  // an idle upstream beyond the service's number of them
   static constexpr uint32_t kAcceptPauseUs = 100000;   // after an accept error
   static constexpr uint64_t kSampleEveryUs = 100000;  // an endpoint's path; asking costs 0.6 us
   static constexpr uint64_t kSampleStaleUs = 3000000;

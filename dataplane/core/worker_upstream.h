@@ -391,16 +391,18 @@ void Worker<IoType>::GiveUp(Exchange& e, Next next) {
   CloseUpstream(upstreams_[e.upstream]);
 }
 
-// The response ended as its framing says and the request was sent whole: the next exchange may have it.
+// The response ended as its framing says and the request was sent whole: the next exchange may have it. Beyond the service's number
+// of idle ones it is kept for a moment: a steady load of many clients takes it again within milliseconds, and an endpoint with few
+// places for connections (Apache's prefork) has its own back soon after the load has gone.
 template <Io IoType>
 void Worker<IoType>::PoolUpstream(Upstream& u) {
   EndpointState& endpoint = balancer_.Endpoint(u.endpoint);
   if (io_.NowUs() >= endpoint.sample_at_us) SamplePath(u);
   const ServiceEntry* service = balancer_.Service(u.service);
   const bool spoke = u.inbox.any();  // bytes behind the response, or its end
-  if (spoke || stopping_ || service == nullptr || endpoint.service != u.service || endpoint.idle_count >= service->upstreams_idle_max) {
-    return CloseUpstream(u);
-  }
+  if (spoke || stopping_ || service == nullptr || endpoint.service != u.service || service->upstreams_idle_max == 0) return CloseUpstream(u);
+  const uint32_t kept_ms = endpoint.idle_count < service->upstreams_idle_max ? service->upstream_idle_timeout_ms
+                                                                             : std::min(service->upstream_idle_timeout_ms, kSurplusIdleMs);
   Unbind(exchanges_[u.exchange]);
   u.exchange = kNoSlot;
   u.state = UpstreamState::kIdle;
@@ -412,7 +414,7 @@ void Worker<IoType>::PoolUpstream(Upstream& u) {
   ++endpoint.idle_count;
   ++idle_;
   counters_.endpoints[u.endpoint].upstreams_idle.Add();
-  wheel_.Set(TimerOf(u), io_.NowUs() + uint64_t{service->upstream_idle_timeout_ms} * 1000);
+  wheel_.Set(TimerOf(u), io_.NowUs() + uint64_t{kept_ms} * 1000);
   Arm(u, nullptr);
 }
 
