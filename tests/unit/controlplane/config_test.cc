@@ -208,7 +208,7 @@ INSTANTIATE_TEST_SUITE_P(
                     Wrong{"{ \"limits\": { \"sessions_max\": 1x } }", "f.json:1:32 (file): wanted JSON"},
                     Wrong{"{ \"stats\": { \"user\": \"\xff\" } }", "f.json:1:23 (file): wanted UTF-8 text, got another byte here"},
                     Wrong{"\xff\xfe{", "f.json:1:1 (file): wanted UTF-8 text, this file is UTF-16"},
-                    Wrong{std::string("{ \"stats\":\n \0 }", 17), "f.json:2:2 (file): wanted UTF-8 text, got a zero byte"},
+                    Wrong{std::string("{ \"stats\":\n ") + '\0' + " }", "f.json:2:2 (file): wanted UTF-8 text, got a zero byte"},
                     Wrong{"[]", "f.json:1:1 (file): wanted an object, got an array"}, Wrong{"{}", "listeners: wanted at least one listener"},
                     Wrong{"{ " LISTENER ", \"access_log\": {\"path\": \"access.log\"} }", "access_log.path: wanted \"stdout\" or the absolute path of a file, got \"access.log\""},
                     Wrong{"{ " LISTENER ", \"access_log\": {\"format\": \"clf\"} }", "access_log.format: wanted"},
