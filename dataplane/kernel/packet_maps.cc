@@ -72,9 +72,11 @@ absl::StatusOr<PacketPlanner::VipList> PacketMaps::ReadVips() const {
 
 absl::StatusOr<std::vector<uint32_t>> PacketMaps::ReadTables() const {
   std::vector<uint32_t> services;
-  uint32_t key = 0, next = 0;
-  for (const uint32_t* at = nullptr; bpf_map_get_next_key(fds_.tables, at, &next) == 0; at = &key) services.push_back(key = next);
-  if (errno != ENOENT) return BpfError(errno, "l4_tables: cannot be read");
+  for (uint32_t service = 0; service < L4_SERVICES_MAX; ++service) {  // an array: its keys are all there
+    uint32_t table = 0;
+    if (bpf_map_lookup_elem(fds_.tables, &service, &table) == 0) services.push_back(service);
+    else if (errno != ENOENT) return BpfError(errno, "l4_tables: cannot be read");
+  }
   return services;
 }
 

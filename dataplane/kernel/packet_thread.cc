@@ -130,8 +130,8 @@ void PacketThread::Run() {
   while (!stop_) {
     if (newest_ != applied_ && Clock::now() >= take_at_) Take(newest_);
     lock.unlock();
-    const Clock::time_point next = Clock::now() + kTurnEvery;
     if (applied_ != nullptr) Turn(Clock::now());
+    const Clock::time_point next = Clock::now() + kTurnEvery;
     lock.lock();
     // However many snapshots come meanwhile.
     while (!stop_ && Clock::now() < next && !(newest_ != applied_ && Clock::now() >= take_at_)) {

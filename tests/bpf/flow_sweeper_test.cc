@@ -7,6 +7,9 @@
 
 #include <vector>
 
+#include "dataplane/kernel/packet_maps.h"
+#include "dataplane/kernel/pin_directory.h"
+
 namespace ringway::dp {
 namespace {
 
@@ -111,6 +114,27 @@ TEST_F(FlowSweep, WhatChangedSinceItWasLookedAtStays) {
     EXPECT_TRUE(sweeper.DeleteSame(Client(1), seen));
     EXPECT_FALSE(Has(map, Client(1)));
   }
+}
+
+// What a new life finds: of an array of maps every key is there, and few have a table.
+TEST(PacketMapsTables, OnlyThoseThatAreThere) {
+  const auto table = [] { return bpf_map_create(BPF_MAP_TYPE_ARRAY, "l4_table", sizeof(uint32_t), sizeof(l4_table), 1, nullptr); };
+  const UniqueFd inner(table());
+  bpf_map_create_opts options{};
+  options.sz = sizeof(options);
+  options.inner_map_fd = static_cast<uint32_t>(inner.get());
+  const UniqueFd outer(bpf_map_create(BPF_MAP_TYPE_ARRAY_OF_MAPS, "l4_tables", sizeof(uint32_t), sizeof(uint32_t), L4_SERVICES_MAX, &options));
+  ASSERT_GE(outer.get(), 0);
+  for (const uint32_t service : {3u, L4_SERVICES_MAX - 1u}) {
+    const UniqueFd one(table());
+    const int fd = one.get();
+    ASSERT_EQ(bpf_map_update_elem(outer.get(), &service, &fd, BPF_ANY), 0);
+  }
+  PacketMapFds fds;
+  fds.tables = outer.get();
+  const absl::StatusOr<std::vector<uint32_t>> tables = PacketMaps(fds).ReadTables();
+  ASSERT_TRUE(tables.ok()) << tables.status();
+  EXPECT_EQ(*tables, (std::vector<uint32_t>{3, L4_SERVICES_MAX - 1}));
 }
 
 }  // namespace
