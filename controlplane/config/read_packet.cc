@@ -38,6 +38,10 @@ void ReadInterface(const boost::json::value& value, const std::string& path, Dia
     if (reader.Find("name") == nullptr) diagnostics.Error(path, "wanted the \"name\" of an interface");
     if (!reader.String("name", interface.name)) return;
   }
+  if (const size_t colon = interface.name.find(':'); colon != std::string::npos && IsInterfaceName(interface.name.substr(0, colon))) {
+    return diagnostics.Error(name_path, "wanted the name of an interface, which is \"" + interface.name.substr(0, colon) + "\" here; \"" + interface.name +
+                                            "\" is the label of an address at it");
+  }
   if (!IsInterfaceName(interface.name)) {
     return diagnostics.Error(name_path, "wanted the name of an interface like \"eth0\", or its beginning like \"br-*\", got \"" + interface.name + "\"");
   }

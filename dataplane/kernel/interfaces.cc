@@ -46,6 +46,9 @@ bool Drain(int fd) {
   }
 }
 
+// An IPv4 address may have a label, "eth0:1", and is then listed under that. No interface has a ':' in its name.
+std::string WithoutLabel(const std::string& name) { return name.substr(0, name.find(':')); }
+
 bool HasMaster(const std::string& name) { return access(("/sys/class/net/" + name + "/master").c_str(), F_OK) == 0; }
 
 bool LinkLocal(const IpAddress& address) {
@@ -103,8 +106,9 @@ void Interfaces::Read() {
   ifaddrs* list = nullptr;
   if (getifaddrs(&list) != 0) return;
   for (const ifaddrs* at = list; at != nullptr; at = at->ifa_next) {
-    Interface& interface = by_name[at->ifa_name];
-    interface.name = at->ifa_name;
+    const std::string name = WithoutLabel(at->ifa_name);
+    Interface& interface = by_name[name];
+    interface.name = name;
     interface.up = (at->ifa_flags & IFF_UP) != 0;
     interface.loopback = (at->ifa_flags & IFF_LOOPBACK) != 0;
     if (at->ifa_addr == nullptr || (at->ifa_addr->sa_family != AF_INET && at->ifa_addr->sa_family != AF_INET6)) continue;

@@ -351,7 +351,7 @@ TEST(Config, RefusesWhatDoesNotGoWithPacketDelivery) {
     { "name": "c", "bind": "0.0.0.0:3", "protocol": "tcp", "fallback": "proxy", "service": "s" },
     { "name": "d", "bind": "0.0.0.0:4", "protocol": "udp", "delivery": "packet", "fallback": "proxy", "service": "s" },
     { "name": "e", "bind": "0.0.0.0:4", "protocol": "udp", "delivery": "packet", "service": "s" } ],
-  "packet": { "interfaces": [ "eth0", "eth0", "a/b", { "mode": "tc" }, { "name": "eth1", "mode": "fast" } ], "nat": "direct",
+  "packet": { "interfaces": [ "eth0", "eth0", "a/b", { "mode": "tc" }, { "name": "eth1", "mode": "fast" }, "eth0:1" ], "nat": "direct",
               "snat_ports": "30000-20000", "pin_dir": "ringway", "flows_max": 1, "timeouts": { "syn": "1ms" } } })");
   for (const char* wanted : {
            "f.json:2:53 listeners[0].protocol: the proxy does not carry udp; wanted \"delivery\": \"packet\" or \"connect\" beside it",
@@ -361,6 +361,7 @@ TEST(Config, RefusesWhatDoesNotGoWithPacketDelivery) {
            "listeners[4].bind: \"0.0.0.0:4\" clashes with listeners[3].bind",
            "packet.interfaces[1]: \"eth0\" stands here twice",
            "packet.interfaces[2]: wanted the name of an interface like \"eth0\", or its beginning like \"br-*\", got \"a/b\"",
+           "packet.interfaces[5]: wanted the name of an interface, which is \"eth0\" here; \"eth0:1\" is the label of an address at it",
            "packet.interfaces[3]: wanted the \"name\" of an interface",
            "packet.interfaces[4].mode: wanted",
            "packet.snat_ports: endpoints see the client's own address; wanted \"nat\": \"nat\", or this key gone",
