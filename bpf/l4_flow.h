@@ -34,75 +34,81 @@ static __always_inline void l4_flow_drop(const struct l4_flow_key *key, struct l
 	bpf_map_delete_elem(&l4_half_open, &work->other);
 }
 
-// What of an entry both sides write, in one word.
+// What both sides' CPUs, and one that wants the port, write of an entry: the end of struct l4_flow, changed in one step.
 union l4_life {
 	struct {
 		__u16 service;
 		__u8 state;
 		__u8 flags;
+		__u32 opened;
 	} of;
-	__u32 word;
+	__u64 word;
 };
 
-// A FIN's new state into an entry that the other side's CPU may be changing: both FINs make it closed, whoever comes first, and
-// what is over stays so. Two CPUs cannot get in each other's way more than twice.
-static __always_inline void l4_flow_join_state(struct l4_flow *entry, __u8 state)
+static __always_inline union l4_life l4_life_of(const struct l4_flow *entry)
 {
-	__u32 *word = (__u32 *)&entry->service;
-	union l4_life old, changed;
+	union l4_life life;
 
-	for (int i = 0; i < 3; i++) {
-		old.word = *(volatile __u32 *)word;
-		if (l4_state_over(old.of.state) || old.of.state == state)
-			return;
-		changed = old;
-		changed.of.state = l4_state_closing(old.of.state) ? L4_CLOSED : state;
-		if (__sync_val_compare_and_swap(word, old.word, changed.word) == old.word)
-			return;
-	}
+	life.word = *(const volatile __u64 *)&entry->service;
+	return life;
 }
 
-// Whether this CPU, and no other, may end a flow that is over and take its port.
-static __always_inline bool l4_flow_claim(struct l4_flow *entry)
+// Whether `entry` lived as in `old` until now, and does as in `changed` from now on.
+static __always_inline bool l4_life_change(struct l4_flow *entry, union l4_life old, union l4_life changed)
 {
-	__u32 *word = (__u32 *)&entry->service;
-	union l4_life old, changed;
+	return __sync_val_compare_and_swap((__u64 *)&entry->service, old.word, changed.word) == old.word;
+}
 
-	old.word = *(volatile __u32 *)word;
-	if (old.of.flags & L4_FLOW_TAKEN)
-		return false;
-	changed = old;
-	changed.of.flags |= L4_FLOW_TAKEN;
-	return __sync_val_compare_and_swap(word, old.word, changed.word) == old.word;
+// Whether this CPU, and no other, may end the flow that was seen as `seen` and take its port. The entry's memory may be another
+// flow's by now: that one began at another moment.
+static __always_inline bool l4_flow_claim(struct l4_flow *entry, union l4_life seen)
+{
+	union l4_life taken = seen;
+
+	taken.of.flags |= L4_FLOW_TAKEN;
+	return !(seen.of.flags & L4_FLOW_TAKEN) && l4_life_change(entry, seen, taken);
+}
+
+// How `old` goes on when the flow's state becomes that of `now`. Both FINs make it closed, whoever comes first, and a FIN does not
+// change what is over.
+static __always_inline union l4_life l4_life_next(union l4_life old, const struct l4_flow *now)
+{
+	union l4_life next = old;
+
+	if (!l4_state_closing(now->state) && now->state != L4_CLOSED) {
+		next.of.state = now->state;
+		next.of.opened = now->opened;
+		next.of.flags = (old.of.flags & L4_FLOW_CLIENT) | (now->flags & ~L4_FLOW_CLIENT);
+	} else if (!l4_state_over(old.of.state) && old.of.state != now->state) {
+		next.of.state = l4_state_closing(old.of.state) ? L4_CLOSED : now->state;
+	}
+	return next;
+}
+
+// Two CPUs, one a side, cannot get in each other's way more than twice. What is taken stays so: its entries go.
+static __always_inline void l4_flow_live_on(struct l4_flow *entry, const struct l4_flow *now)
+{
+	for (int i = 0; i < 3; i++) {
+		union l4_life old = l4_life_of(entry), next = l4_life_next(old, now);
+
+		if ((old.of.flags & L4_FLOW_TAKEN) || next.word == old.word || l4_life_change(entry, old, next))
+			return;
+	}
 }
 
 // Writes a changed state to the flow's entry and to its other side's.
 static __always_inline void l4_flow_write_state(struct l4_flow *entry, struct l4_work *work, __u8 protocol)
 {
-	bool closing = l4_state_closing(work->flow.state) || work->flow.state == L4_CLOSED;
 	struct l4_flow *other;
 	bool half_open;
 
-	if (closing) {
-		l4_flow_join_state(entry, work->flow.state);
-	} else {
-		entry->state = work->flow.state;
-		entry->flags = work->flow.flags;
-		entry->opened = work->flow.opened;
-	}
+	l4_flow_live_on(entry, &work->flow);
 	if (work->flow.flags & L4_FLOW_SINGLE)
 		return;
 	l4_key_of_other(&work->other, &work->flow, protocol);
 	other = l4_flow_find(&work->other, &half_open);
-	if (!other)
-		return;
-	if (closing) {
-		l4_flow_join_state(other, work->flow.state);
-	} else {
-		other->state = work->flow.state;
-		other->opened = work->flow.opened;
-		other->flags = (other->flags & L4_FLOW_CLIENT) | (work->flow.flags & ~L4_FLOW_CLIENT);
-	}
+	if (other)
+		l4_flow_live_on(other, &work->flow);
 }
 
 // The other side's entry of the packet `key`, whose flow is work->flow.

@@ -33,9 +33,9 @@ static __always_inline __be16 l4_port_at(__u32 index)
 }
 
 // Whether a flow may lose its port to another before it is swept: it is over, or, of a flood of SYNs, will never begin.
-static __always_inline bool l4_port_may_go(const struct l4_flow *held)
+static __always_inline bool l4_port_may_go(__u8 state, __u32 tick)
 {
-	return l4_state_over(held->state) || l4_state_stalled(held, l4_tick());
+	return l4_state_over(state) || l4_state_stalled(state, tick, l4_tick());
 }
 
 // One port: bpf_loop's callback, which ends the loop with 1. Remembers one whose flow may lose it.
@@ -51,7 +51,7 @@ static long l4_port_probe(__u32 index, void *context)
 	work->other.dest_port = l4_port_at(index);
 	if (l4_reserve(work)) {
 		held = work->port_recycle ? NULL : l4_flow_find(&work->other, &half_open);
-		if (held && l4_port_may_go(held))
+		if (held && l4_port_may_go(held->state, held->tick))
 			work->port_recycle = index + 1;
 		return 0;
 	}
@@ -60,11 +60,13 @@ static long l4_port_probe(__u32 index, void *context)
 }
 
 // Takes a port from the flow that may lose it, whose entries go. Two CPUs that want the same: the second would delete what the first
-// has reserved, so it gets none.
+// has reserved, so it gets none. The endpoint's entry only goes from the table it is in: as soon as it is gone another CPU may
+// reserve the port in l4_half_open, and that is not ours to delete.
 static __always_inline int l4_port_recycle(struct l4_work *work)
 {
 	struct l4_flow_key client = {};
 	struct l4_flow *held;
+	union l4_life seen;
 	bool half_open;
 
 	if (!work->port_recycle)
@@ -72,13 +74,16 @@ static __always_inline int l4_port_recycle(struct l4_work *work)
 	work->other.dest_port = l4_port_at(work->port_recycle - 1);
 	held = l4_flow_find(&work->other, &half_open);
 	if (held) {
-		if (!l4_port_may_go(held) || !l4_flow_claim(held))
+		seen = l4_life_of(held);
+		if (!l4_port_may_go(seen.of.state, *(volatile __u32 *)&held->tick) || !l4_flow_claim(held, seen))
 			return -1;
 		l4_key_of_other(&client, held, work->other.protocol);
 		bpf_map_delete_elem(&l4_flows, &client);
 		bpf_map_delete_elem(&l4_half_open, &client);
-		bpf_map_delete_elem(&l4_flows, &work->other);
-		bpf_map_delete_elem(&l4_half_open, &work->other);
+		if (half_open)
+			bpf_map_delete_elem(&l4_half_open, &work->other);
+		else
+			bpf_map_delete_elem(&l4_flows, &work->other);
 	}
 	if (l4_reserve(work))
 		return -1;

@@ -68,9 +68,9 @@ static __always_inline __u32 l4_moment(void)
 }
 
 // A handshake that a client would have finished by now.
-static __always_inline bool l4_state_stalled(const struct l4_flow *flow, __u32 tick)
+static __always_inline bool l4_state_stalled(__u8 state, __u32 tick, __u32 now)
 {
-	return flow->state <= L4_SYN_ACK && tick - flow->tick >= 2;
+	return state <= L4_SYN_ACK && now - tick >= 2;
 }
 
 // One side's FIN was seen.

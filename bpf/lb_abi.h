@@ -179,7 +179,8 @@ struct l4_flow {
 	__u32 endpoint; /* slot */
 	__u32 generation;
 	__u32 tick; /* when a packet of this direction last came */
-	__u16 service;
+	/* From here on one word, changed in one step. */
+	__u16 service __attribute__((aligned(8)));
 	__u8 state; /* enum l4_state */
 	__u8 flags; /* L4_FLOW_* */
 	__u32 opened; /* UDP: tick of the first packet. TCP: moment (l4_moment) of the handshake's last step, from which the next one's round

@@ -192,6 +192,47 @@ TEST_P(L4Port, TwoCpusNeverTakeTheSamePortFromAFlowThatIsOver) {
   }
 }
 
+// As above, but the flows that are over were confirmed: their entries stand in the other table.
+TEST_P(L4Port, TwoCpusNeverTakeTheSamePortFromAConfirmedFlowThatIsOver) {
+  constexpr uint16_t kPorts = 4;
+  L4Rig rig(Range(20000, 20000 + kPorts - 1));
+  Serve(rig, L4_NAT);
+  for (uint16_t i = 0; i < kPorts; ++i) rig.Run(way(), FromClient(kSyn, static_cast<uint16_t>(40000 + i)));
+  L4Rig::Flows over = rig.HalfOpen();
+  for (auto& [key, flow] : over) flow.state = L4_RESET;
+  const int ifindex = rig.IndexOf("eth0");
+  std::atomic<int> ready{0};
+  auto open = [&](int cpu, uint16_t port) {
+    cpu_set_t set;
+    CPU_ZERO(&set);
+    CPU_SET(cpu, &set);
+    sched_setaffinity(0, sizeof(set), &set);
+    Packet syn = FromClient(kSyn, port);
+    syn.source = client(10 + cpu);
+    Frame frame = Build(syn);
+    ++ready;
+    while (ready < 2) {
+    }
+    xdp() ? rig.RunXdp(frame, ifindex) : rig.RunTc(frame, ifindex);
+  };
+  int twice = 0;
+  constexpr int kRounds = 2000;
+  for (int round = 0; round < kRounds; ++round) {
+    rig.ForgetFlows();
+    for (const auto& [key, flow] : over) rig.PutConfirmed(key, flow);
+    ready = 0;
+    std::thread first(open, 0, static_cast<uint16_t>(30000 + round)), second(open, 1, static_cast<uint16_t>(30000 + round));
+    first.join();
+    second.join();
+    std::map<uint16_t, int> owners;
+    for (const auto& [key, flow] : rig.HalfOpen()) {
+      if ((flow.flags & L4_FLOW_CLIENT) && flow.state == L4_SYN) ++owners[ntohs(flow.source_port)];
+    }
+    for (const auto& [port, count] : owners) twice += count > 1;
+  }
+  EXPECT_EQ(twice, 0) << "of " << kRounds << " rounds";
+}
+
 L4_INSTANTIATE(L4Port);
 
 }  // namespace

@@ -253,6 +253,10 @@ void L4Rig::PutHalfOpen(const l4_flow_key& key, const l4_flow& flow) {
   Must(bpf_map_update_elem(Fd("l4_half_open"), &key, &flow, BPF_ANY) == 0, "l4_half_open");
 }
 
+void L4Rig::PutConfirmed(const l4_flow_key& key, const l4_flow& flow) {
+  Must(bpf_map_update_elem(Fd("l4_flows"), &key, &flow, BPF_ANY) == 0, "l4_flows");
+}
+
 void L4Rig::ForgetFlows() {
   for (const auto& [key, flow] : Confirmed()) bpf_map_delete_elem(Fd("l4_flows"), &key);
   for (const auto& [key, flow] : HalfOpen()) bpf_map_delete_elem(Fd("l4_half_open"), &key);

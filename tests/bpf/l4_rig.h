@@ -73,6 +73,7 @@ class L4Rig {
   Flows Confirmed() const;
   Flows HalfOpen() const;
   void PutHalfOpen(const l4_flow_key& key, const l4_flow& flow);
+  void PutConfirmed(const l4_flow_key& key, const l4_flow& flow);
   void ForgetFlows();
 
  private:
