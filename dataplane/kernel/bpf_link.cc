@@ -3,14 +3,43 @@
 
 #include <bpf/bpf.h>
 
+#include <algorithm>
 #include <cerrno>
 
 #include "dataplane/kernel/bpf_error.h"
+#include "dataplane/kernel/interface_xdp.h"
 
 namespace ringway::dp {
 namespace {
 
-bool IsInterfaceType(bpf_attach_type type) { return type == BPF_XDP || type == BPF_TCX_INGRESS || type == BPF_TCX_EGRESS; }
+constexpr uint32_t kProgramsMax = 64;  // at one side of an interface: BPF_MPROG_MAX
+
+bpf_link_info InfoOf(int link) {
+  bpf_link_info info{};
+  uint32_t size = sizeof(info);
+  if (bpf_link_get_info_by_fd(link, &info, &size) != 0) return {};
+  return info;
+}
+
+bool IsAmongTcx(uint32_t link_id, int ifindex, bpf_attach_type type) {
+  uint32_t programs[kProgramsMax] = {}, links[kProgramsMax] = {};
+  struct bpf_prog_query_opts answer {};
+  answer.sz = sizeof(answer);
+  answer.prog_ids = programs;
+  answer.link_ids = links;
+  answer.count = kProgramsMax;
+  if (bpf_prog_query_opts(ifindex, type, &answer) != 0) return false;
+  return std::any_of(links, links + std::min(answer.count, kProgramsMax), [link_id](uint32_t id) { return id == link_id; });
+}
+
+// A link tells the number of its interface and not the network namespace, so the interface that has this number here is asked what
+// runs at it. A cgroup's number is that of no other one, and in the pin's name.
+bool IsAttachedTo(int target, int link, bpf_attach_type type) {
+  const bpf_link_info info = InfoOf(link);
+  if (type == BPF_XDP) return info.type == BPF_LINK_TYPE_XDP && info.xdp.ifindex == static_cast<uint32_t>(target) && RunsXdp(info.xdp.ifindex, info.prog_id);
+  if (type == BPF_TCX_INGRESS || type == BPF_TCX_EGRESS) return info.type == BPF_LINK_TYPE_TCX && IsAmongTcx(info.id, target, type);
+  return true;
+}
 
 }  // namespace
 
@@ -26,8 +55,7 @@ absl::StatusOr<UniqueFd> CreateLink(int program, int target, bpf_attach_type typ
 absl::StatusOr<UniqueFd> CreatePinnedLink(const PinDirectory& pins, const std::string& name, int program, int target,
                                           bpf_attach_type type, uint32_t flags) {
   if (absl::StatusOr<UniqueFd> old = pins.Get(name); old.ok()) {
-    const bool there = !IsInterfaceType(type) || LinkInterface(old->get()) == static_cast<uint32_t>(target);
-    if (there && bpf_link_update(old->get(), program, nullptr) == 0) return old;
+    if (IsAttachedTo(target, old->get(), type) && bpf_link_update(old->get(), program, nullptr) == 0) return old;
     if (absl::Status s = pins.Unpin(name); !s.ok()) return s;
   }
   absl::StatusOr<UniqueFd> link = CreateLink(program, target, type, flags);
@@ -36,13 +64,11 @@ absl::StatusOr<UniqueFd> CreatePinnedLink(const PinDirectory& pins, const std::s
   return link;
 }
 
-uint32_t LinkInterface(int link) {
-  bpf_link_info info{};
-  uint32_t size = sizeof(info);
-  if (bpf_link_get_info_by_fd(link, &info, &size) != 0) return 0;
-  if (info.type == BPF_LINK_TYPE_XDP) return info.xdp.ifindex;
-  if (info.type == BPF_LINK_TYPE_TCX) return info.tcx.ifindex;
-  return 0;
+bool IsAttachedAnywhere(int link) {
+  const bpf_link_info info = InfoOf(link);
+  if (info.type == BPF_LINK_TYPE_XDP) return info.xdp.ifindex != 0;
+  if (info.type == BPF_LINK_TYPE_TCX) return info.tcx.ifindex != 0;
+  return info.type == BPF_LINK_TYPE_CGROUP && info.cgroup.cgroup_id != 0;
 }
 
 }  // namespace ringway::dp

@@ -13,15 +13,18 @@
 
 namespace ringway::dp {
 
+inline constexpr char kLinkPin[] = "link-";  // how the name of every pinned link begins
+
 // `target` is an interface's index, or a cgroup's descriptor, as `type` has it; `flags` as in bpf_attr.link_create.flags.
 absl::StatusOr<UniqueFd> CreateLink(int program, int target, bpf_attach_type type, uint32_t flags = 0);
 
-// As CreateLink, with the link pinned under `name`. One that is pinned there and still attached gets the new program in one
-// step; one whose interface or cgroup is gone is replaced.
+// As CreateLink, with the link pinned under `name`. One that is pinned there and still attached to `target` gets the new program in
+// one step. One whose interface or cgroup is gone is replaced, and so is one whose interface has moved to another network
+// namespace while `target` is another one's number here.
 absl::StatusOr<UniqueFd> CreatePinnedLink(const PinDirectory& pins, const std::string& name, int program, int target,
                                           bpf_attach_type type, uint32_t flags = 0);
 
-// The interface a link is attached to; 0 when it is gone, or when the link is of another kind.
-uint32_t LinkInterface(int link);
+// Its interface, in whatever network namespace, or its cgroup is still there.
+bool IsAttachedAnywhere(int link);
 
 }  // namespace ringway::dp

@@ -121,6 +121,12 @@ absl::Status AttachClsact(const PinDirectory& pins, uint32_t ifindex, int progra
   return BpfError(error, "clsact filter");
 }
 
+void ForgetClsact(const PinDirectory& pins) {
+  for (const std::string& name : pins.Names()) {
+    if (name.starts_with(kClsact)) rmdir(pins.PathOf(name).c_str());
+  }
+}
+
 void RemoveClsact(const PinDirectory& pins, uint32_t ifindex) {
   const std::string ours = pins.PathOf(kClsactOurs + std::to_string(ifindex));
   const std::string filter = pins.PathOf(kClsact + std::to_string(ifindex));

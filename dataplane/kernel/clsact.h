@@ -16,6 +16,9 @@ inline constexpr char kClsactOurs[] = "clsact-ours-";   // + ifindex: a folder
 // Puts the program there, or replaces ours. When it fails nothing of it is left.
 absl::Status AttachClsact(const PinDirectory& pins, uint32_t ifindex, int program);
 
+// The marks alone: what they are of went with its network namespace.
+void ForgetClsact(const PinDirectory& pins);
+
 // Takes our filter away, and the qdisc if we made it and nobody else has a filter in it. Without our mark it does nothing.
 void RemoveClsact(const PinDirectory& pins, uint32_t ifindex);
 

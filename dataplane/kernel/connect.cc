@@ -22,6 +22,7 @@
 #include "dataplane/kernel/bpf_link.h"
 #include "dataplane/kernel/bpf_object.h"
 #include "dataplane/kernel/connect_table.h"
+#include "dataplane/kernel/network_namespace.h"
 
 namespace ringway::dp {
 
@@ -53,13 +54,13 @@ constexpr Hook kHooks[] = {
     {"connect6", BPF_CGROUP_INET6_CONNECT, false},
 };
 
-constexpr char kLinkPrefix[] = "link-";
+const PinWords kWords{"connect.pin_dir", "rm -r"};
 constexpr uint32_t kRetryWaitMax = 32;  // ticks
 
 // A map of another ABI is another map: both are there until the links lead to the new one.
 std::string MapPin(const bpf_map* map) { return absl::StrCat("v", CONNECT_ABI, "-", bpf_map__name(map)); }
 
-std::string LinkPin(uint64_t cgroup, const char* program) { return absl::StrCat(kLinkPrefix, cgroup, "-", program); }
+std::string LinkPin(uint64_t cgroup, const char* program) { return absl::StrCat(kLinkPin, cgroup, "-", program); }
 
 // FNV-1a: the same in every process and release, because pinned maps are keyed by it.
 uint64_t StableId(std::string_view text) {
@@ -105,21 +106,13 @@ bool OnlyHere(const ConnectService& service, const IpAddress& address) {
          std::any_of(service.ready.begin(), service.ready.end(), [](const ConnectTarget& t) { return IsLoopback(t.address); });
 }
 
-uint64_t NetnsCookie() {
-  const UniqueFd socket(::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
-  uint64_t cookie = 0;
-  socklen_t size = sizeof(cookie);
-  if (getsockopt(socket.get(), SOL_SOCKET, SO_NETNS_COOKIE, &cookie, &size) != 0) return 0;
-  return cookie;
-}
-
 uint64_t UnixNanoseconds() {
   return static_cast<uint64_t>(std::chrono::duration_cast<std::chrono::nanoseconds>(std::chrono::system_clock::now().time_since_epoch()).count());
 }
 
 // Unpinning alone lets a link go only after a while (RCU).
 absl::Status DropPin(const PinDirectory& pins, const std::string& name) {
-  if (name.starts_with(kLinkPrefix)) {
+  if (name.starts_with(kLinkPin)) {
     if (absl::StatusOr<UniqueFd> link = pins.Get(name); link.ok()) bpf_link_detach(link->get());
   }
   return pins.Unpin(name);
@@ -139,8 +132,8 @@ std::vector<Key> KeysOf(int map) {
 
 }  // namespace
 
-ConnectDelivery::ConnectDelivery(std::unique_ptr<Programs> programs, PinDirectory pins)
-    : programs_(std::move(programs)), pins_(std::move(pins)), netns_(NetnsCookie()) {
+ConnectDelivery::ConnectDelivery(PinClaim claim, std::unique_ptr<Programs> programs, PinDirectory pins)
+    : claim_(std::move(claim)), programs_(std::move(programs)), pins_(std::move(pins)), netns_(NetnsCookie()) {
   for (const uint64_t id : KeysOf<uint64_t>(programs_->counters())) leaving_.insert(id);
   for (const uint64_t id : KeysOf<uint64_t>(programs_->ready())) ready_.insert(id);
 }
@@ -148,7 +141,9 @@ ConnectDelivery::ConnectDelivery(std::unique_ptr<Programs> programs, PinDirector
 ConnectDelivery::~ConnectDelivery() = default;
 
 absl::StatusOr<std::unique_ptr<ConnectDelivery>> ConnectDelivery::Start(const std::string& pin_folder, const std::string& log_folder) {
-  absl::StatusOr<PinDirectory> pins = PinDirectory::Open(pin_folder);
+  absl::StatusOr<PinClaim> claim = PinClaim::Take(pin_folder, kWords, {});
+  if (!claim.ok()) return claim.status();
+  const absl::StatusOr<PinDirectory> pins = PinDirectory::Open(pin_folder);
   if (!pins.ok()) return pins.status();
   absl::StatusOr<BpfObject<connect_bpf>> object = BpfObject<connect_bpf>::Open("connect", log_folder);
   if (!object.ok()) return object.status();
@@ -158,7 +153,8 @@ absl::StatusOr<std::unique_ptr<ConnectDelivery>> ConnectDelivery::Start(const st
     if (const int error = bpf_map__set_pin_path(map, path.c_str()); error != 0) return BpfError(error, path);
   }
   if (absl::Status s = object->Load(); !s.ok()) return s;
-  return std::unique_ptr<ConnectDelivery>(new ConnectDelivery(std::make_unique<Programs>(Programs{*std::move(object)}), *std::move(pins)));
+  if (absl::Status s = claim->Mark(); !s.ok()) return s;
+  return std::unique_ptr<ConnectDelivery>(new ConnectDelivery(*std::move(claim), std::make_unique<Programs>(Programs{*std::move(object)}), *pins));
 }
 
 absl::Status ConnectDelivery::Apply(std::vector<ConnectService> services, const std::vector<std::string>& cgroups) {
@@ -336,7 +332,7 @@ absl::Status ConnectDelivery::Attach() {
 }
 
 bool ConnectDelivery::Unwanted(const std::string& pin) const {
-  if (!pin.starts_with(kLinkPrefix)) return !pin.starts_with(absl::StrCat("v", CONNECT_ABI, "-"));
+  if (!pin.starts_with(kLinkPin)) return pin.starts_with("v") && !pin.starts_with(absl::StrCat("v", CONNECT_ABI, "-"));
   const bool udp = std::any_of(known_.begin(), known_.end(), [](const auto& known) { return known.second.udp; });
   for (const Hook& hook : kHooks) {
     if (hook.udp && !udp) continue;
@@ -385,8 +381,10 @@ connect_counters ConnectDelivery::OfEndpoint(const std::string& identity) const 
 connect_counters ConnectDelivery::OfService(const std::string& name) const { return Counters(ServiceId(name)); }
 
 absl::Status ConnectDelivery::Detach(const std::string& pin_folder) {
-  if (access(pin_folder.c_str(), F_OK) != 0) return absl::OkStatus();
-  absl::StatusOr<PinDirectory> pins = PinDirectory::Open(pin_folder);
+  if (!PinClaim::IsFree(pin_folder)) return absl::OkStatus();
+  const absl::StatusOr<PinClaim> claim = PinClaim::Take(pin_folder, kWords, {});
+  if (!claim.ok()) return claim.status();
+  const absl::StatusOr<PinDirectory> pins = PinDirectory::Open(pin_folder);
   if (!pins.ok()) return pins.status();
   absl::Status status;
   for (const std::string& name : pins->Names()) status.Update(DropPin(*pins, name));

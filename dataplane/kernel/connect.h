@@ -15,6 +15,7 @@
 #include "absl/status/statusor.h"
 #include "bpf/lb_abi.h"
 #include "dataplane/core/ip_address.h"
+#include "dataplane/kernel/pin_claim.h"
 #include "dataplane/kernel/pin_directory.h"
 
 namespace ringway::dp {
@@ -39,7 +40,8 @@ struct ConnectService {
 
 class ConnectDelivery {
  public:
-  // Loads the programs, over the maps pinned in `pin_folder` if there are any. Attaches nothing.
+  // Loads the programs, over the maps pinned in `pin_folder` if there are any. Attaches nothing. Never waits.
+  // FailedPrecondition: another dataplane has the folder, or has left it attached in another network namespace: may be tried again.
   static absl::StatusOr<std::unique_ptr<ConnectDelivery>> Start(const std::string& pin_folder, const std::string& log_folder);
   ~ConnectDelivery();
 
@@ -57,12 +59,12 @@ class ConnectDelivery {
   connect_counters OfEndpoint(const std::string& identity) const;
   connect_counters OfService(const std::string& name) const;
 
-  // Unlinks programs and maps: nothing is left of the delivery.
+  // Unlinks programs and maps: nothing is left of the delivery. What is another dataplane's, as above, stays: it is none of ours.
   static absl::Status Detach(const std::string& pin_folder);
 
  private:
   struct Programs;
-  ConnectDelivery(std::unique_ptr<Programs> programs, PinDirectory pins);
+  ConnectDelivery(PinClaim claim, std::unique_ptr<Programs> programs, PinDirectory pins);
 
   absl::Status WriteTables();
   absl::Status Write(const ConnectService& service);
@@ -82,6 +84,7 @@ class ConnectDelivery {
   connect_counters Counters(uint64_t id) const;
   bool AnyOpen() const;
 
+  const PinClaim claim_;
   std::unique_ptr<Programs> programs_;
   PinDirectory pins_;
   uint64_t netns_ = 0;

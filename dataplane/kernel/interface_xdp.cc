@@ -37,6 +37,11 @@ std::string XdpAttachedHow(uint32_t ifindex) {
   }
 }
 
+bool RunsXdp(uint32_t ifindex, uint32_t program) {
+  const bpf_xdp_query_opts found = Query(ifindex);
+  return program != 0 && (found.drv_prog_id == program || found.skb_prog_id == program || found.hw_prog_id == program);
+}
+
 bool TakesXdpFrames(uint32_t ifindex) { return (Query(ifindex).feature_flags & NETDEV_XDP_ACT_NDO_XMIT) != 0; }
 
 bool IsVeth(uint32_t ifindex) {

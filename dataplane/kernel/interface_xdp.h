@@ -10,6 +10,9 @@ namespace ringway::dp {
 // "xdp (driver)", "xdp (generic)", "" without a program.
 std::string XdpAttachedHow(uint32_t ifindex);
 
+// By its number, in whichever mode.
+bool RunsXdp(uint32_t ifindex, uint32_t program);
+
 // Its driver takes frames that XDP redirects to it. Of a veth: its other end runs XDP or GRO. False where the kernel cannot say.
 bool TakesXdpFrames(uint32_t ifindex);
 

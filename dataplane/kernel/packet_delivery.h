@@ -6,15 +6,15 @@
 
 #include <cstdint>
 #include <memory>
-#include <optional>
 #include <string>
 
 #include "absl/status/status.h"
 #include "common/api/feed.h"
-#include "dataplane/feed/listener_sockets.h"
 #include "dataplane/kernel/packet_stats.h"
 
 namespace ringway::dp {
+
+class PinClaim;
 
 class PacketDelivery {
  public:
@@ -49,12 +49,13 @@ class PacketDelivery {
   class Thread;
   absl::Status Load(const api::Snapshot& snapshot);
   absl::Status Begin(const api::Packet& packet);
+  absl::Status RemoveAll();
 
   const std::string log_folder_;
   std::string pin_dir_;
   bool prepared_ = false;
   absl::Status status_;
-  std::optional<UniqueFd> lock_;  // on pin_dir_, until nothing of ours works on it
+  std::unique_ptr<PinClaim> claim_;  // of pin_dir_, until nothing of ours works on it
   std::unique_ptr<Thread> thread_;
 };
 

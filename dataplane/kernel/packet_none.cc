@@ -1,6 +1,7 @@
 // Packet delivery in a build without kernel programs (-DRINGWAY_BPF=OFF): it says so, once, and delivers nothing.
 #include "common/log/log.h"
 #include "dataplane/kernel/packet_delivery.h"
+#include "dataplane/kernel/pin_claim.h"
 
 namespace ringway::dp {
 

@@ -37,6 +37,7 @@ namespace {
 
 constexpr char kTcLink[] = "link-tc-";        // + ifindex: a pinned tcx link
 constexpr char kXdpLink[] = "link-xdp-";      // + ifindex
+static_assert(std::string_view(kTcLink).starts_with(kLinkPin) && std::string_view(kXdpLink).starts_with(kLinkPin));
 constexpr uint32_t kHashSeed = 0x72696e67;  // of every balancer, for good: the same client hash finds the same entry on all
 
 // What an older release's programs and these read alike, as long as type and sizes are the same.
@@ -152,14 +153,15 @@ PacketPrograms::PacketPrograms(std::unique_ptr<State> state) : state_(std::move(
 
 PacketPrograms::~PacketPrograms() = default;
 
-absl::StatusOr<std::unique_ptr<PacketPrograms>> PacketPrograms::Load(const api::Packet& packet, const std::string& log_folder) {
+absl::StatusOr<std::unique_ptr<PacketPrograms>> PacketPrograms::Load(const api::Packet& packet, const std::string& log_folder, PinHome home) {
   absl::StatusOr<PinDirectory> pins = PinDirectory::Open(FolderOf(packet.pin_dir));
   if (!pins.ok()) return pins.status();
   TakeOlder(packet.pin_dir, *pins);
+  if (home != PinHome::kHere) ForgetClsact(*pins);
   absl::StatusOr<BpfObject<l4_tc_bpf>> tc = LoadOver<l4_tc_bpf>("l4_tc", *pins, packet, log_folder);
   if (absl::IsFailedPrecondition(tc.status())) {
     spdlog::warn("packet delivery begins anew, its kept flows are lost: {}", std::string(tc.status().message()));
-    if (absl::Status s = Detach(packet.pin_dir); !s.ok()) return s;
+    if (absl::Status s = Detach(packet.pin_dir, home); !s.ok()) return s;
     if (pins = PinDirectory::Open(FolderOf(packet.pin_dir)); !pins.ok()) return pins.status();
     tc = LoadOver<l4_tc_bpf>("l4_tc", *pins, packet, log_folder);
   }
@@ -269,7 +271,7 @@ bool PacketPrograms::AreThere(const std::string& pin_dir) {
   return false;
 }
 
-absl::Status PacketPrograms::Detach(const std::string& pin_dir) {
+absl::Status PacketPrograms::Detach(const std::string& pin_dir, PinHome home) {
   // Folders of other ABI numbers are of other releases.
   for (int abi = 1; abi <= L4_ABI; ++abi) {
     const std::string folder = absl::StrCat(pin_dir, "/l4-v", abi);
@@ -278,11 +280,13 @@ absl::Status PacketPrograms::Detach(const std::string& pin_dir) {
     absl::StatusOr<PinDirectory> pins = PinDirectory::Open(folder);
     if (!pins.ok()) return pins.status();
     for (const std::string& name : pins->Names()) {
-      if (const auto index = IndexAfter(name, kClsact)) RemoveClsact(*pins, *index);
+      const auto index = IndexAfter(name, kClsact);
+      if (!index || home == PinHome::kGone) continue;
+      if (home == PinHome::kElsewhere) return absl::FailedPreconditionError(folder + ": its clsact filters are in another network namespace, they can be removed from there only");
+      RemoveClsact(*pins, *index);
     }
     if (absl::Status s = PinDirectory::Remove(folder); !s.ok()) return s;
   }
-  rmdir(pin_dir.c_str());  // not while another delivery has something in it
   return absl::OkStatus();
 }
 

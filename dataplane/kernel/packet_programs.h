@@ -14,13 +14,15 @@
 #include "absl/status/statusor.h"
 #include "common/api/feed.h"
 #include "dataplane/kernel/packet_maps.h"
+#include "dataplane/kernel/pin_claim.h"
 
 namespace ringway::dp {
 
 class PacketPrograms {
  public:
   // NotFound, Unimplemented, PermissionDenied...: in words, with the path of the verifier's log where there is one.
-  static absl::StatusOr<std::unique_ptr<PacketPrograms>> Load(const api::Packet& packet, const std::string& log_folder);
+  // `home`: where what is pinned there was attached, kHere or kGone.
+  static absl::StatusOr<std::unique_ptr<PacketPrograms>> Load(const api::Packet& packet, const std::string& log_folder, PinHome home);
   ~PacketPrograms();
 
   const PacketMapFds& maps() const { return fds_; }
@@ -40,7 +42,8 @@ class PacketPrograms {
   // Something of an earlier process, of this release or an older one, is pinned below `pin_dir`.
   static bool AreThere(const std::string& pin_dir);
   // Removes every trace of packet delivery below `pin_dir`, of whatever process and release. Nothing there is fine.
-  static absl::Status Detach(const std::string& pin_dir);
+  // FailedPrecondition: there are filters of a clsact qdisc, kElsewhere.
+  static absl::Status Detach(const std::string& pin_dir, PinHome home);
 
  private:
   struct State;

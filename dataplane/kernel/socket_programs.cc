@@ -62,7 +62,7 @@ class Programs : public SocketPrograms {
       connect_->Tick();
       connect_trouble_.Note(WithFamilies(connect_->status()));
     }
-    if (plan_.wildcard) ApplyConnect();
+    if (plan_.wildcard || (plan_.wanted() && connect_ == nullptr && !refused_)) ApplyConnect();
     SteerPending();
     if (steering_ != nullptr) steering_->Tick();
   }
@@ -133,16 +133,21 @@ void Programs::ApplyConnect() {
     return;
   }
   if (connect_ == nullptr && !refused_) {
-    const absl::Status started = StartConnect();
-    refused_ = !started.ok();
-    if (refused_) connect_trouble_.Note(absl::Status(started.code(), absl::StrCat("not to be had, listeners fall back: ", std::string(started.message()))));
+    if (absl::Status s = StartConnect(); !s.ok()) {
+      connect_trouble_.Note(absl::Status(s.code(), absl::StrCat("not to be had, listeners fall back: ", s.message())));
+    }
   }
   if (connect_ != nullptr) connect_trouble_.Note(WithFamilies(connect_->Apply(plan_.services, plan_.cgroups)));
 }
 
+// A folder that another dataplane has is asked for again by Tick: that one may leave, or end.
 absl::Status Programs::StartConnect() {
   absl::StatusOr<std::unique_ptr<ConnectDelivery>> started = ConnectDelivery::Start(pins_, logs_);
-  if (!started.ok()) return started.status();
+  if (!started.ok()) {
+    refused_ = !absl::IsFailedPrecondition(started.status());
+    if (refused_) Detach();  // what an earlier process left would go on by its tables with nobody to feed them
+    return started.status();
+  }
   connect_ = *std::move(started);
   spdlog::info("connect delivery: sockets of {} are led to endpoints", absl::StrJoin(plan_.cgroups, ", "));
   return absl::OkStatus();
@@ -223,7 +228,7 @@ void Programs::UnlinkWorkers() {
 
 std::vector<ProgramState> Programs::States() const {
   std::vector<ProgramState> states(2);
-  states[0] = {"connect", connect_ != nullptr ? "on" : refused_ ? "refused" : "off", connect_trouble_.text()};
+  states[0] = {"connect", connect_ != nullptr ? "on" : plan_.wanted() ? "refused" : "off", connect_trouble_.text()};
   if (states[0].detail.empty() && connect_ != nullptr) states[0].detail = "cgroups " + absl::StrJoin(plan_.cgroups, ", ");
   states[1] = {"steer", !steer_wanted_ ? "off" : steer_refused_ ? "refused" : "on", steer_trouble_.text()};
   return states;

@@ -96,6 +96,19 @@ TEST_F(Clsact, AQdiscThatIsNotOursStaysEvenEmpty) {
   EXPECT_EQ(Filters("ingress"), "");
 }
 
+// The number of an interface is another one's in a new namespace.
+TEST_F(Clsact, MarksOfANamespaceThatHasEndedSayNothingOfTheQdiscHere) {
+  ASSERT_TRUE(AttachClsact(pins_, index_, program_).ok());
+  ASSERT_TRUE(Shell("ip link del eth0"));
+  EXPECT_FALSE(pins_.Names().empty());
+  ASSERT_TRUE(Shell("ip link add eth0 index " + std::to_string(index_) + " type veth peer name peer0 && tc qdisc add dev eth0 clsact"));
+  ForgetClsact(pins_);
+  EXPECT_TRUE(pins_.Names().empty());
+  ASSERT_TRUE(AttachClsact(pins_, index_, program_).ok());
+  RemoveClsact(pins_, index_);
+  EXPECT_TRUE(Qdisc()) << "of whoever made it";
+}
+
 TEST_F(Clsact, WhatCannotBeMarkedIsNotMade) {
   const std::string path = pins_.path();
   std::filesystem::remove_all(path);

@@ -95,16 +95,25 @@ class Place(unittest.TestCase):
                        "steering": "least_sessions", "shutdown_timeout_ms": 1000}, file)
         return path
 
-    def dataplane(self, path, *arguments):
+    def dataplane(self, path, *arguments, wrapper=(), state="on"):
         log = os.path.join(self.dir, f"dataplane-{len(self.processes)}.log")
         with open(log, "w") as output:
-            process = subprocess.Popen([os.path.join(BIN, "ringway-dataplane"), "--snapshot", path, "--run-dir", self.dir + "/run", "--workers", "2",
+            process = subprocess.Popen([*wrapper, os.path.join(BIN, "ringway-dataplane"), "--snapshot", path, "--run-dir", self.dir + "/run", "--workers", "2",
                                         *arguments], stdin=subprocess.DEVNULL, stdout=output, stderr=output)
         process.log = log
         self.processes.append(process)
-        rw.wait_until(lambda: self.stats()["pid"] == process.pid and self.stats()["programs"][0]["state"] == "on", 20,
+        rw.wait_until(lambda: self.stats()["pid"] == process.pid and self.stats()["programs"][0]["state"] == state, 20,
                       "the dataplane to serve: see its log")
         return process
+
+    def another(self, path, **options):
+        """A dataplane whose run directory has the same name, as that of another container that shares the bpf file system."""
+        inside = ["unshare", "-m", "sh", "-c", f'mount -t tmpfs -o size=1m none {self.dir}/run && exec "$@"', "sh"]
+        return self.dataplane(path, wrapper=inside, **options)
+
+    def words(self, process):
+        with open(process.log) as log:
+            return log.read()
 
     def stats(self):
         return rw.get_json(f"http://127.0.0.1:{self.stats_port}/stats.json", user="u", password="p")
@@ -168,6 +177,7 @@ class Connect(Place):
         self.assertEqual({line.split()[1] for line in lines}, {self.shown()})
         first.wait(20)
         self.assertEqual(self.connect(2), ["b " + self.shown()] * 2, "the end of the first one takes nothing away")
+        self.assertNotIn("another dataplane", self.words(second), "its folder was free")
         second.terminate()
         second.wait(20)
         self.assertEqual(self.connect(), ["ConnectionRefusedError"])
@@ -191,8 +201,45 @@ class Connect(Place):
         process = self.dataplane(self.snapshot([self.a]))
         self.assertIn(self.cgroup, self.stats()["programs"][0]["detail"])
         self.cgroup = real
-        with open(process.log) as log:
-            self.assertEqual(log.read().count("-absent: "), 1, "once, not each second")
+        self.assertEqual(self.words(process).count("-absent: "), 1, "once, not each second")
+
+    def test_two_with_one_folder_do_not_take_each_others_tables(self):
+        first = self.dataplane(self.snapshot([self.a], fallback="refuse"))
+        service, self.service = self.service, ("127.77.0.2", ports.free_port("127.77.0.2"))
+        stats_port, self.stats_port = self.stats_port, ports.free_port()
+        second = self.another(self.snapshot([self.b]), state="refused")
+        self.assertEqual(self.connect(2), ["b " + self.shown()] * 2, "by the proxy")
+        self.assertEqual(self.stats()["listeners"][0]["sessions"], 2)
+        self.service, other = service, self.service
+        self.assertEqual(self.connect(2), ["a " + self.shown()] * 2, "nothing has changed for the first one's")
+        self.stats_port, stats_port = stats_port, self.stats_port
+        self.assertEqual(self.stats()["programs"][0]["state"], "on")
+        # It asks again, and may have it when the first one has gone.
+        first.kill()
+        first.wait(10)
+        self.service, self.stats_port = other, stats_port
+        rw.wait_until(lambda: self.stats()["programs"][0]["state"] == "on", 10, "the folder to be the second one's")
+        self.assertEqual(self.words(second).count("another dataplane runs with"), 1)
+        self.assertEqual(self.connect(), ["b " + self.shown()])
+        self.assertEqual(self.stats()["listeners"][0]["sessions"], 2, "not by the proxy any more")
+
+    def test_one_without_such_listeners_leaves_another_ones_folder_alone(self):
+        self.dataplane(self.snapshot([self.a], fallback="refuse"))
+        service, self.service = self.service, ("127.77.0.2", ports.free_port("127.77.0.2"))
+        self.stats_port = ports.free_port()
+        self.another(self.snapshot([self.b], delivery="proxy"), state="off")
+        self.service = service
+        self.assertEqual(self.connect(2), ["a " + self.shown()] * 2)
+
+    def test_a_start_that_cannot_load_leaves_nothing_of_an_earlier_life(self):
+        first = self.dataplane(self.snapshot([self.a], fallback="refuse"))
+        first.kill()
+        first.wait(10)
+        self.assertEqual(self.connect(), ["a " + self.shown()])
+        caps = "+net_admin,+net_bind_service"
+        self.dataplane(self.snapshot([self.b]), wrapper=["setpriv", f"--inh-caps=-all,{caps}", f"--bounding-set=-all,{caps}"], state="refused")
+        rw.wait_until(lambda: self.connect() == ["b " + self.shown()], 5, "the proxy")
+        self.assertEqual(os.listdir(self.bpf + "/pins"), [])
 
 
 class Steering(Place):

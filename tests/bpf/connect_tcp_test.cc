@@ -3,6 +3,7 @@
 #include <sys/wait.h>
 
 #include <map>
+#include <thread>
 
 #include "tests/bpf/connect_support.h"
 
@@ -159,6 +160,55 @@ TEST_F(ConnectTest, GoesOnWithoutItsProcessAndIsTakenOverByTheNext) {
   EXPECT_EQ(old.Peer(), kService);
   EXPECT_EQ(delivery_->OfEndpoint("svc a").open, 1u);
   EXPECT_EQ(delivery_->OfService(kService).chosen, 4u);
+}
+
+TEST_F(ConnectTest, TwoDoNotShareAFolder) {
+  NamedServer a("a", "127.0.0.1:0");
+  Apply({Leading(kService, {Target(a)})});
+  EXPECT_TRUE(absl::IsFailedPrecondition(ConnectDelivery::Start(bpf_.pins(), "").status()));
+  EXPECT_TRUE(ConnectDelivery::Detach(bpf_.pins()).ok()) << "none of its";
+  EXPECT_EQ(ConnectAndRead(kService), "a");
+  delivery_.reset();
+  delivery_ = Start();
+}
+
+TEST_F(ConnectTest, OneOfAnotherNetworkNamespaceLeavesItAloneWhileThatLives) {
+  NamedServer a("a", "127.0.0.1:0");
+  Apply({Leading(kService, {Target(a)})});
+  delivery_.reset();
+  std::thread([&] {
+    EXPECT_EQ(unshare(CLONE_NEWNET), 0);  // of this thread
+    const absl::Status status = ConnectDelivery::Start(bpf_.pins(), "").status();
+    EXPECT_TRUE(absl::IsFailedPrecondition(status));
+    EXPECT_NE(status.message().find("another network namespace"), std::string::npos) << status;
+    EXPECT_TRUE(ConnectDelivery::Detach(bpf_.pins()).ok()) << "none of its";
+  }).join();
+  EXPECT_EQ(ConnectAndRead(kService), "a");
+  delivery_ = Start();
+  EXPECT_EQ(ConnectAndRead(kService), "a");
+}
+
+// A container that was killed and has started again; its cgroup is one that outlives it.
+TEST_F(ConnectTest, WhatANetworkNamespaceThatHasEndedLeftIsTakenOver) {
+  NamedServer a("a", "127.0.0.1:0");
+  delivery_.reset();
+  ASSERT_TRUE(ConnectDelivery::Detach(bpf_.pins()).ok());
+  std::thread([&] {
+    EXPECT_EQ(unshare(CLONE_NEWNET), 0);
+    delivery_ = Start();
+    Apply({Leading("10.9.9.9:80", {})});
+    delivery_.reset();
+  }).join();
+  absl::Status status = absl::UnknownError("");
+  for (int i = 0; i < 1000 && !status.ok(); ++i) {  // the kernel ends a namespace in its own time
+    auto delivery = ConnectDelivery::Start(bpf_.pins(), "");
+    status = delivery.status();
+    if (status.ok()) delivery_ = *std::move(delivery);
+    else usleep(10'000);
+  }
+  ASSERT_TRUE(status.ok()) << status;
+  Apply({Leading(kService, {Target(a)})});
+  EXPECT_EQ(ConnectAndRead(kService), "a");
 }
 
 TEST_F(ConnectTest, DetachLeavesNoTrace) {

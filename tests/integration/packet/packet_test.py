@@ -1,15 +1,17 @@
 """Packet delivery live: what clients and endpoints in namespaces of their own see of it. Root only."""
 import collections
+import json
 import os
 import shutil
 import socket
 import sys
 import threading
 import time
+import types
 import unittest
 
 from balancer import Balancer, wait_until
-from network import BACK, BACK6, CLIENT, CLIENT6, FRONT, FRONT6, Network, echo, run
+from network import BACK, BACK6, CLIENT, CLIENT6, FRONT, FRONT6, Network, Server, echo, join, run
 
 READY, DRAINING, DOWN = "ready", "draining", "down"
 
@@ -445,7 +447,7 @@ class Lives(Packet):
             other.snapshot["stats"]["bind"] = "127.0.0.1:9001"
             other.snapshot["listeners"][0]["bind"] = f"{FRONT}:81"
             other.start()
-            self.assertIn("another dataplane delivers packets with", other.words())
+            self.assertIn("another dataplane runs with", other.words())
         finally:
             other.close()
         self.tcp()
@@ -465,6 +467,103 @@ class Lives(Packet):
             other.close()
         self.assert_all_alive(flows)
         self.tcp()
+
+
+class Namespaces(Packet):
+    """Two network namespaces with one folder of pins. Interfaces have the same numbers in both."""
+
+    VIP = "10.77.9.1"
+
+    def elsewhere(self):
+        """A balancer in a namespace of its own, with a client and an endpoint. Its interface `front` has the number of the other one's."""
+        space, end = self.network._space("other"), self.network.endpoint_spaces["e1"]
+        for link, peer, net in (("front", self.network.client, "10.77.9"), ("back", end, "10.77.8")):
+            join(space, link, peer, "eth9")
+            space.ip("addr", "add", f"{net}.1/24", "dev", link)
+            peer.ip("addr", "add", f"{net}.2/24", "dev", "eth9")
+        space.sysctl("net.ipv4.ip_forward", 1)
+        number = lambda a: json.loads(a.ip("-j", "link", "show", "front"))[0]["ifindex"]
+        self.assertEqual(number(space), number(self.network.balancer))
+        self.network.servers["e1", "elsewhere"] = Server(end, "e1", "10.77.8.2", Network.PORT)
+        endpoint = {**self.network.endpoint("e1"), "address": "10.77.8.2"}
+        other = Balancer(types.SimpleNamespace(balancer=space), [endpoint], packet={"pin_dir": self.balancer.pins}, listeners=[
+            {"name": "web", "bind": f"{self.VIP}:80", "protocol": "tcp", "delivery": "packet", "routes": [{"host": "", "path": "", "service": "web"}]}])
+        self.addCleanup(other.close)
+        return other
+
+    def delivery(self, other):
+        return other.stats()["listeners"][0]["delivery"]
+
+    def programs(self, space):
+        return [line for line in space.exec("bpftool", "net", "show").splitlines() if "l4_tc" in line]
+
+    def test_what_runs_in_another_one_is_left_alone(self):
+        self.start()
+        flows = self.many(40)
+        self.balancer.kill()
+        other = self.elsewhere()
+        process = other.start()
+        self.assertRegex(other.words(), r"bpf/ringway \(packet.pin_dir\) holds programs that run in another network namespace")
+        self.assertIn("another network namespace", other.stats()["packet"]["trouble"])
+        other.change()
+        self.assertEqual(other.words().count("another network namespace"), 1)
+        self.assertEqual(self.programs(other.network.balancer), [])
+        self.assertEqual(self.delivery(other), "proxy instead of packet")
+        self.tcp(address=self.VIP)
+        self.assert_all_alive(flows + self.many(40))
+        self.assertEqual(other.stop(process), 0)
+        # Nor by one that has no such listener, and may have had.
+        other.push(listeners=[{"name": "proxied", "bind": f"{self.VIP}:81", "protocol": "tcp", "routes": [{"host": "", "path": "", "service": "web"}]}])
+        process = other.start()
+        self.assertEqual(other.stop(process), 0)
+        self.assert_all_alive(flows + self.many(40))
+        # The next one where they run takes them over.
+        self.balancer.start()
+        self.wait_attached()
+        self.assert_all_alive(flows + self.many(40))
+        self.assertEqual(self.balancer.stop(), 0)
+        self.assertEqual(self.balancer.traces(), [])
+
+    def test_they_can_be_removed_from_another_one_by_hand(self):
+        self.start()
+        self.balancer.kill()
+        other = self.elsewhere()
+        other.network.balancer.exec(os.path.join(os.environ["RINGWAY_BIN"], "ringway-dataplane"), "--remove-packet-delivery", self.balancer.pins)
+        self.assertEqual(self.balancer.traces(), [])
+        other.start()
+        wait_until(lambda: len(self.programs(other.network.balancer)) == 2, 10, "its own programs:\n" + other.words())
+        self.assert_all_alive([self.tcp(address=self.VIP)])
+
+    def test_one_that_has_ended_leaves_its_folder_to_the_next(self):
+        self.start()
+        [sock.close() for sock, _ in self.many(10)]
+        other = self.elsewhere()
+        self.balancer.kill()
+        self.network.balancer.close()  # its processes are gone: so is the namespace, as with a container that is restarted
+        other.start()
+        wait_until(lambda: len(self.programs(other.network.balancer)) == 2, 10, "its own programs:\n" + other.words())
+        self.assertNotIn("another network namespace", other.words())
+        self.assert_all_alive([self.tcp(address=self.VIP)])
+        self.assertEqual(other.stats()["packet"]["active"], True)
+        self.assertEqual(other.stop(), 0)
+        self.assertEqual(other.traces(), [])
+
+    def test_an_interface_that_has_moved_to_another_one_is_not_taken_for_its_number_here(self):
+        self.start(packet={"interfaces": [{"name": "front"}, {"name": "br0"}, {"name": "late*"}]})
+        lb, away = self.network.balancer, self.network._space("away")
+        lb.ip("link", "add", "late0", "index", "77", "type", "veth", "peer", "name", "end0", "netns", away.name)
+        lb.ip("link", "set", "late0", "up")
+        shown = lambda: {i["name"]: i["how"] for i in self.balancer.stats()["packet"]["interfaces"]}
+        wait_until(lambda: shown().get("late0"), 5, "late0")
+        self.balancer.kill()  # else it is seen to leave
+        lb.ip("link", "set", "late0", "netns", away.name)
+        lb.ip("link", "add", "late1", "index", "77", "type", "veth", "peer", "name", "end1", "netns", away.name)
+        lb.ip("link", "set", "late1", "up")
+        self.assertEqual(len(self.programs(away)), 1)
+        self.balancer.start()
+        wait_until(lambda: shown().get("late1"), 5, "late1:\n" + self.balancer.words())
+        self.assertEqual(len(self.programs(lb)), 3)
+        self.assertEqual(self.programs(away), [])
 
 
 class Interfaces(Packet):
