@@ -141,7 +141,7 @@ LB_SIZE_ASSERT(l4_flow_key, 40);
  * l4_flows is full it stays in l4_half_open (L4_TABLE_FULL counts) and works as long as newer ones leave it there.
  * A state decides how long an idle entry stays, not what happens to packets: a forged RST ends nothing.
  *
- * User space sweeps both maps once a second or so: an entry with L4_FLOW_CLIENT is idle since the later of its own tick and its
+ * User space sweeps both maps every one to four seconds: an entry with L4_FLOW_CLIENT is idle since the later of its own tick and its
  * other side's, and when that is longer than its state's time-out it is deleted, then the other side, in this order (the
  * endpoint's side holds the port). An entry without L4_FLOW_CLIENT whose other side is gone, idle for 2 ticks: deleted. The time
  * now in ticks: clock_gettime(CLOCK_MONOTONIC_COARSE) in ns >> L4_TICK_SHIFT. Flows open now per endpoint are counted on the way.

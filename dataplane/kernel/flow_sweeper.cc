@@ -13,8 +13,11 @@
 namespace ringway::dp {
 namespace {
 
-constexpr uint32_t kBatch = 8192;
-constexpr std::chrono::seconds kRoundEvery{1};
+constexpr uint32_t kBatch = 1024;
+constexpr std::chrono::seconds kRoundEveryMin{1};
+constexpr std::chrono::seconds kRoundEveryMax{4};
+constexpr uint64_t kEntriesOfASecond = 16384;  // as many more, and the next round is a second later
+constexpr uint64_t kPlacesOfAnEntry = 16;      // so many empty places of a table take as long as an entry: 20 ns, 320 ns
 constexpr uint32_t kStepsOfARound = 100;  // five seconds of the thread's turns
 constexpr uint32_t kOrphanRounds = 16;
 
@@ -42,8 +45,14 @@ void FlowSweeper::Begin(Clock::time_point now) {
   seen_[0] = seen_[1] = 0;
 }
 
-void FlowSweeper::Step(const PacketPlanner& endpoints, Clock::time_point now) {
-  if (!under_way_ && now - began_ < kRoundEvery && (counted_ || !trouble_.empty())) return;
+FlowSweeper::Clock::duration FlowSweeper::RoundEvery(bool waited_for) const {
+  if (waited_for || entries_[1] > uint64_t{fds_.flows_max} * 3 / 4) return kRoundEveryMin;
+  const uint64_t work = entries_[0] + entries_[1] + (uint64_t{fds_.flows_max} + fds_.half_open_max) / kPlacesOfAnEntry;
+  return std::min<Clock::duration>(kRoundEveryMin + std::chrono::seconds(work / kEntriesOfASecond), kRoundEveryMax);
+}
+
+void FlowSweeper::Step(const PacketPlanner& endpoints, Clock::time_point now, bool waited_for) {
+  if (!under_way_ && now - began_ < RoundEvery(waited_for) && (counted_ || !trouble_.empty())) return;
   if (!under_way_) Begin(now);
   for (uint32_t i = 0; i < batches_; ++i) {
     if (EndsRound(Batch(table_ == 0 ? fds_.half_open : fds_.flows, endpoints))) return;

@@ -1,6 +1,8 @@
 // Ends flows whose time is over and counts those that are open, per endpoint: the kernel's programs only make and use them.
-// A round goes over both flow tables in batches of bounded size; a new round begins at most once a second, and one over full tables
-// of any size takes about kStepsOfARound calls. The half-open table comes first: flows move from it to the other, so none is missed
+// A round goes over both flow tables in batches of bounded size, and one over full tables of any size takes about kStepsOfARound
+// calls. A new round begins a second after the last one began, or, for tables that are large or hold much, up to four: a flow that is
+// over harms nobody while there is room, and most of a round's cost is going over those that stay. Where somebody waits for flows to
+// end, or the table is three quarters full, it is each second. The half-open table comes first: flows move from it to the other, so none is missed
 // on its way. One thread. What it costs: bench/flow_table.
 #pragma once
 
@@ -23,8 +25,8 @@ class FlowSweeper {
   explicit FlowSweeper(const PacketMapFds& fds);
   void SetTimeouts(const api::PacketTimeouts& timeouts) { timeouts_ = TimeoutsInTicks(timeouts); }
 
-  // Some batches, if a round is under way or due.
-  void Step(const PacketPlanner& endpoints, Clock::time_point now);
+  // Some batches, if a round is under way or due. `waited_for`: somebody waits until flows have ended, and for the count.
+  void Step(const PacketPlanner& endpoints, Clock::time_point now, bool waited_for);
 
   // Of the last round that is complete; before the first one nothing is known.
   bool counted() const { return counted_.has_value(); }
@@ -42,6 +44,7 @@ class FlowSweeper {
 
  private:
   enum class Batched { kMore, kDone, kFailed };
+  Clock::duration RoundEvery(bool waited_for) const;
   void Begin(Clock::time_point now);
   Batched Batch(int map, const PacketPlanner& endpoints);
   bool EndsRound(Batched batched);

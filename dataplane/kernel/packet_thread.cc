@@ -160,8 +160,14 @@ void PacketThread::Turn(Clock::time_point now) {
 
 void PacketThread::Sweep(Clock::time_point now) {
   const bool well = sweeper_.trouble().empty();
-  sweeper_.Step(planner_, now);
+  sweeper_.Step(planner_, now, FlowsAreWaitedFor());
   if (well && !sweeper_.trouble().empty()) spdlog::error("packet delivery: {}; flows that are over stay until they can be", sweeper_.trouble());
+}
+
+// An endpoint that drains keeps its flows and gets no more: their end is waited for.
+bool PacketThread::FlowsAreWaitedFor() const {
+  const auto draining = [this](const auto& one) { return planner_.RecordOf(one.second).state == L4_DRAINING; };
+  return ending_ || std::any_of(planner_.slots().begin(), planner_.slots().end(), draining);
 }
 
 // Until they have been counted without an end since the last write.

@@ -59,6 +59,7 @@ class PacketThread {
   void Take(Snapshot snapshot);
   void Turn(Clock::time_point now);
   void Sweep(Clock::time_point now);
+  bool FlowsAreWaitedFor() const;
   bool FlowsLeft() const;
   bool StaysForFlows();
   void AttachInterfaces();

@@ -29,7 +29,9 @@ class FlowSweep : public testing::Test {
     close(fds_.flows);
     close(fds_.half_open);
   }
-  static int Map(bpf_map_type type) { return bpf_map_create(type, "l4_test", sizeof(l4_flow_key), sizeof(l4_flow), 1024, nullptr); }
+  static int Map(bpf_map_type type, uint32_t entries = 1024) {
+    return bpf_map_create(type, "l4_test", sizeof(l4_flow_key), sizeof(l4_flow), entries, nullptr);
+  }
 
   static l4_flow_key Client(uint32_t number) {
     l4_flow_key key{};
@@ -53,7 +55,7 @@ class FlowSweep : public testing::Test {
   }
   void Round(FlowSweeper& sweeper) {
     now_ += std::chrono::seconds(2);
-    for (int i = 0; i < 10; ++i) sweeper.Step(endpoints_, now_);
+    for (int i = 0; i < 100; ++i) sweeper.Step(endpoints_, now_, false);
   }
 
   PacketMapFds fds_;
@@ -87,14 +89,36 @@ TEST_F(FlowSweep, ARoundThatCouldNotBeFinishedIsNoCount) {
   EXPECT_FALSE(second.counted());
 }
 
+TEST_F(FlowSweep, ManyEntriesLeaveTimeToTheNextRoundUnlessItIsWaitedForOrRoomIsShort) {
+  constexpr uint32_t kEntries = 20000;
+  for (const uint32_t room : {2 * kEntries, kEntries + 1}) {
+    close(fds_.flows);
+    fds_.flows = Map(BPF_MAP_TYPE_HASH, kEntries);
+    fds_.flows_max = room;
+    for (uint32_t number = 0; number < kEntries; ++number) Put(fds_.flows, Client(number), Flow(L4_ESTABLISHED, 0));
+    FlowSweeper sweeper(fds_);
+    Round(sweeper);
+    const auto first = sweeper.counted_since();
+    const auto counted_after = [&](std::chrono::milliseconds since, bool waited_for) {
+      for (int i = 0; i < 100; ++i) sweeper.Step(endpoints_, first + since, waited_for);
+      return sweeper.counted_since() - first;
+    };
+    const bool short_of_room = room == kEntries + 1;
+    EXPECT_EQ(counted_after(std::chrono::milliseconds(999), true), std::chrono::seconds(0));
+    EXPECT_EQ(counted_after(std::chrono::milliseconds(1500), false), std::chrono::milliseconds(short_of_room ? 1500 : 0));
+    EXPECT_EQ(counted_after(std::chrono::milliseconds(1999), !short_of_room), std::chrono::milliseconds(short_of_room ? 1500 : 1999));
+    EXPECT_EQ(counted_after(std::chrono::milliseconds(3999), false), std::chrono::milliseconds(3999));
+  }
+}
+
 TEST_F(FlowSweep, AFlowThatIsConfirmedBetweenTwoStepsIsCounted) {
   Put(fds_.half_open, Client(1), Flow(L4_SYN_ACK, 0));
   FlowSweeper sweeper(fds_);
-  sweeper.Step(endpoints_, now_);
+  sweeper.Step(endpoints_, now_, false);
   Put(fds_.flows, Client(1), Flow(L4_ESTABLISHED, 0));
   const l4_flow_key key = Client(1);
   bpf_map_delete_elem(fds_.half_open, &key);
-  for (int i = 0; i < 10 && !sweeper.counted(); ++i) sweeper.Step(endpoints_, now_);
+  for (int i = 0; i < 10 && !sweeper.counted(); ++i) sweeper.Step(endpoints_, now_, false);
   ASSERT_TRUE(sweeper.counted());
   EXPECT_GE(sweeper.FlowsOf(kSlot), 1u);
 }
