@@ -307,7 +307,8 @@ struct connect_key {
 };
 LB_SIZE_ASSERT(connect_key, 20);
 
-#define CONNECT_ABI 1
+#define CONNECT_ABI 2
+#define CONNECT_PEERS 32768 /* sockets; further ones keep theirs in socket storage */
 
 #define CONNECT_REFUSE_EMPTY 1 /* without an endpoint: ECONNREFUSED; else the address itself is tried */
 #define CONNECT_LEAST_OPEN 2   /* of two picks the one with fewer open connections for its weight */
@@ -354,7 +355,7 @@ struct connect_counters {
 };
 LB_SIZE_ASSERT(connect_counters, 32);
 
-/* What a socket believes it talks to, and what it does talk to. Kept with the socket, gone with it. */
+/* What a socket believes it talks to, and what it does talk to. Kept until the socket is closed. */
 struct connect_peer {
 	__u64 endpoint; /* id; 0: unused */
 	__u64 generation;

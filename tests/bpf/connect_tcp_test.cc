@@ -1,4 +1,5 @@
 // The connect delivery with live TCP sockets in a cgroup of the test's own: what a client gets, sees, and leaves behind.
+#include <bpf/bpf.h>
 #include <sched.h>
 #include <sys/wait.h>
 
@@ -11,6 +12,11 @@ namespace ringway::dp {
 namespace {
 
 constexpr char kService[] = "127.10.0.1:7001";
+UniqueFd PinnedPeers(const std::string& folder) {
+  const std::string path = folder + "/v" + std::to_string(CONNECT_ABI) + "-connect_peers";
+  return UniqueFd(bpf_obj_get(path.c_str()));
+}
+
 const std::string kRefused = std::string("error: ") + std::strerror(ECONNREFUSED);
 
 TEST_F(ConnectTest, ClientReachesAnEndpointAndSeesTheService) {
@@ -80,6 +86,39 @@ TEST_F(ConnectTest, OpenConnectionsAreCountedToTheirClose) {
   EXPECT_EQ(delivery_->OfEndpoint("svc a").open, 0u);
   EXPECT_EQ(delivery_->OfEndpoint("svc a").chosen, 1u);
   EXPECT_EQ(delivery_->OfService(kService).chosen, 1u);
+}
+
+TEST_F(ConnectTest, WhatASocketWasGivenGoesWithIt) {
+  NamedServer a("a", "127.0.0.1:0");
+  Apply({Leading(kService, {Target(a)})});
+  const UniqueFd peers = PinnedPeers(bpf_.pins());
+  ASSERT_GE(peers.get(), 0);
+  uint64_t cookie = 0;
+  {
+    Client client;
+    ASSERT_EQ(client.Connect(kService), 0);
+    EXPECT_EQ(bpf_map_get_next_key(peers.get(), nullptr, &cookie), 0);
+  }
+  EXPECT_NE(bpf_map_get_next_key(peers.get(), nullptr, &cookie), 0);
+}
+
+TEST_F(ConnectTest, MoreSocketsThanTheMapHasRoomForAreServedAlike) {
+  NamedServer a("a", "127.0.0.1:0");
+  Apply({Leading(kService, {Target(a)})});
+  const UniqueFd peers = PinnedPeers(bpf_.pins());
+  ASSERT_GE(peers.get(), 0);
+  const connect_peer unused{};
+  uint64_t cookie = uint64_t{1} << 60;
+  while (bpf_map_update_elem(peers.get(), &cookie, &unused, BPF_NOEXIST) == 0) ++cookie;
+  ASSERT_EQ(errno, E2BIG);
+  {
+    Client client;
+    ASSERT_EQ(client.Connect(kService), 0);
+    EXPECT_EQ(client.Receive(), "a");
+    EXPECT_EQ(client.Peer(), kService);
+    EXPECT_EQ(delivery_->OfEndpoint("svc a").open, 1u);
+  }
+  EXPECT_EQ(delivery_->OfEndpoint("svc a").open, 0u);
 }
 
 TEST_F(ConnectTest, FailedConnectIsCountedOnceAndTheSocketMayTryAgain) {
