@@ -15,6 +15,7 @@
 #include <cerrno>
 #include <chrono>
 #include <cstring>
+#include <filesystem>
 
 #include "absl/strings/str_cat.h"
 #include "common/log/log.h"
@@ -389,6 +390,7 @@ absl::Status ConnectDelivery::Detach(const std::string& pin_folder) {
   absl::Status status;
   for (const std::string& name : pins->Names()) status.Update(DropPin(*pins, name));
   status.Update(PinDirectory::Remove(pin_folder));
+  rmdir(std::filesystem::path(pin_folder).parent_path().c_str());  // not while another delivery has something in it
   return status;
 }
 

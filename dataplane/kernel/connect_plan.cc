@@ -28,7 +28,10 @@ ConnectService ServiceFor(const api::Listener& listener, const api::Service& ser
     if (endpoint.state != api::EndpointState::kReady) made.resting.push_back(EndpointIdentity(service.name, endpoint));
     else if (address.v6 == bind.v6) made.ready.push_back({EndpointIdentity(service.name, endpoint), address, endpoint.weight});
     else plan.other_family.push_back(service.name + "/" + endpoint.id);
+    // Who asks for an endpoint's own address is to reach that one: its health check, for a start.
+    std::erase(made.addresses, address);
   }
+  if (made.addresses.empty()) plan.own_endpoint.push_back(listener.name);
   return made;
 }
 

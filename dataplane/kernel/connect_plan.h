@@ -15,6 +15,8 @@ struct ConnectPlan {
   std::vector<std::string> cgroups;
   // Ready endpoints that are left out because their family is not the listener's; a socket of one reaches none of the other.
   std::vector<std::string> other_family;
+  // Listeners whose only address is that of one of their endpoints: nobody is led.
+  std::vector<std::string> own_endpoint;
   bool wildcard = false;  // one listens at whatever addresses this host has
   bool wanted() const { return !services.empty(); }
 };

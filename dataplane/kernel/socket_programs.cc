@@ -60,7 +60,7 @@ class Programs : public SocketPrograms {
     if (left_) return;
     if (connect_ != nullptr) {
       connect_->Tick();
-      connect_trouble_.Note(WithFamilies(connect_->status()));
+      connect_trouble_.Note(WithPlan(connect_->status()));
     }
     if (plan_.wildcard || (plan_.wanted() && connect_ == nullptr && !refused_)) ApplyConnect();
     SteerPending();
@@ -93,7 +93,7 @@ class Programs : public SocketPrograms {
  private:
   void ApplyConnect();
   absl::Status StartConnect();
-  absl::Status WithFamilies(const absl::Status& status) const;
+  absl::Status WithPlan(const absl::Status& status) const;
   void Detach();
   void ApplySteering(const Directory& directory, const BackendMap& map);
   absl::Status StartSteering();
@@ -137,7 +137,7 @@ void Programs::ApplyConnect() {
       connect_trouble_.Note(absl::Status(s.code(), absl::StrCat("not to be had, listeners fall back: ", s.message())));
     }
   }
-  if (connect_ != nullptr) connect_trouble_.Note(WithFamilies(connect_->Apply(plan_.services, plan_.cgroups)));
+  if (connect_ != nullptr) connect_trouble_.Note(WithPlan(connect_->Apply(plan_.services, plan_.cgroups)));
 }
 
 // A folder that another dataplane has is asked for again by Tick: that one may leave, or end.
@@ -153,8 +153,12 @@ absl::Status Programs::StartConnect() {
   return absl::OkStatus();
 }
 
-absl::Status Programs::WithFamilies(const absl::Status& status) const {
-  if (!status.ok() || plan_.other_family.empty()) return status;
+absl::Status Programs::WithPlan(const absl::Status& status) const {
+  if (!status.ok()) return status;
+  if (!plan_.own_endpoint.empty()) {
+    return absl::FailedPreconditionError(absl::StrCat("listener ", plan_.own_endpoint[0], ": its address is that of one of its endpoints, which is reached by it: nobody is led; wanted: another \"bind\""));
+  }
+  if (plan_.other_family.empty()) return status;
   return absl::FailedPreconditionError(absl::StrCat(plan_.other_family.size(), " ready endpoints are not of their listener's address family and get no clients: ", plan_.other_family[0],
                                                     plan_.other_family.size() > 1 ? ", ..." : ""));
 }
