@@ -56,12 +56,17 @@ absl::StatusOr<UniqueFd> CreatePinnedLink(const PinDirectory& pins, const std::s
                                           bpf_attach_type type, uint32_t flags) {
   if (absl::StatusOr<UniqueFd> old = pins.Get(name); old.ok()) {
     if (IsAttachedTo(target, old->get(), type) && bpf_link_update(old->get(), program, nullptr) == 0) return old;
-    if (absl::Status s = pins.Unpin(name); !s.ok()) return s;
+    if (absl::Status s = DropPinnedLink(pins, name); !s.ok()) return s;
   }
   absl::StatusOr<UniqueFd> link = CreateLink(program, target, type, flags);
   if (!link.ok()) return link;
   if (absl::Status s = pins.Pin(link->get(), name); !s.ok()) return s;
   return link;
+}
+
+absl::Status DropPinnedLink(const PinDirectory& pins, const std::string& name) {
+  if (const absl::StatusOr<UniqueFd> link = pins.Get(name); link.ok()) bpf_link_detach(link->get());
+  return pins.Unpin(name);
 }
 
 bool IsAttachedAnywhere(int link) {

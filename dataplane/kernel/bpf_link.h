@@ -24,6 +24,9 @@ absl::StatusOr<UniqueFd> CreateLink(int program, int target, bpf_attach_type typ
 absl::StatusOr<UniqueFd> CreatePinnedLink(const PinDirectory& pins, const std::string& name, int program, int target,
                                           bpf_attach_type type, uint32_t flags = 0);
 
+// At once: unpinning alone lets a program go only after a while (RCU). Not there is fine.
+absl::Status DropPinnedLink(const PinDirectory& pins, const std::string& name);
+
 // Its interface, in whatever network namespace, or its cgroup is still there.
 bool IsAttachedAnywhere(int link);
 

@@ -111,12 +111,8 @@ uint64_t UnixNanoseconds() {
   return static_cast<uint64_t>(std::chrono::duration_cast<std::chrono::nanoseconds>(std::chrono::system_clock::now().time_since_epoch()).count());
 }
 
-// Unpinning alone lets a link go only after a while (RCU).
 absl::Status DropPin(const PinDirectory& pins, const std::string& name) {
-  if (name.starts_with(kLinkPin)) {
-    if (absl::StatusOr<UniqueFd> link = pins.Get(name); link.ok()) bpf_link_detach(link->get());
-  }
-  return pins.Unpin(name);
+  return name.starts_with(kLinkPin) ? DropPinnedLink(pins, name) : pins.Unpin(name);
 }
 
 template <typename Key>

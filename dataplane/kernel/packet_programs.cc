@@ -122,6 +122,17 @@ std::optional<uint32_t> IndexAfter(const std::string& name, const std::string& p
   return static_cast<uint32_t>(index);
 }
 
+absl::Status RemoveFilters(const PinDirectory& pins, PinHome home) {
+  if (home == PinHome::kGone) return absl::OkStatus();
+  for (const std::string& name : pins.Names()) {
+    const auto index = IndexAfter(name, kClsact);
+    if (!index) continue;
+    if (home == PinHome::kElsewhere) return absl::FailedPreconditionError(pins.path() + ": its clsact filters are in another network namespace, they can be removed from there only");
+    RemoveClsact(pins, *index);
+  }
+  return absl::OkStatus();
+}
+
 }  // namespace
 
 struct PacketPrograms::State {
@@ -187,13 +198,13 @@ absl::StatusOr<std::string> PacketPrograms::AttachTo(uint32_t ifindex, api::Pack
   if (!tc.ok()) return tc;
   if (mode != api::PacketMode::kXdp) {
     // What an earlier process had there by other settings.
-    if (absl::Status s = state_->pins.Unpin(kXdpLink + std::to_string(ifindex)); !s.ok()) trouble = std::string(s.message());
+    if (absl::Status s = DropPinnedLink(state_->pins, kXdpLink + std::to_string(ifindex)); !s.ok()) trouble = std::string(s.message());
     return tc;
   }
   absl::StatusOr<std::string> xdp = AttachXdp(ifindex);
   if (xdp.ok()) return *xdp + " and " + *tc;
   // What an earlier process had there would run beside.
-  state_->pins.Unpin(kXdpLink + std::to_string(ifindex)).IgnoreError();
+  DropPinnedLink(state_->pins, kXdpLink + std::to_string(ifindex)).IgnoreError();
   trouble = "XDP is not to be had: " + std::string(xdp.status().message());
   return tc;
 }
@@ -219,7 +230,7 @@ absl::StatusOr<std::string> PacketPrograms::AttachXdp(uint32_t ifindex) {
   const int program = bpf_program__fd((*state_->xdp)->progs.l4_xdp);
   const std::string name = kXdpLink + std::to_string(ifindex);
   if (IsVeth(ifindex) && !TakesXdpFrames(ifindex)) {
-    if (absl::Status s = state_->pins.Unpin(name); !s.ok()) return s;
+    if (absl::Status s = DropPinnedLink(state_->pins, name); !s.ok()) return s;
     return absl::FailedPreconditionError(
         "on a veth whose other end runs neither XDP nor GRO (or a kernel before 6.3, which cannot tell) what XDP sends back is lost without a word; tc is used");
   }
@@ -248,7 +259,7 @@ void PacketPrograms::SetXdpPorts(const std::vector<uint32_t>& interfaces) {
 
 void PacketPrograms::DetachFrom(uint32_t ifindex) {
   for (const char* prefix : {kXdpLink, kTcLink}) {
-    if (absl::Status s = state_->pins.Unpin(prefix + std::to_string(ifindex)); !s.ok()) spdlog::warn("{}", std::string(s.message()));
+    if (absl::Status s = DropPinnedLink(state_->pins, prefix + std::to_string(ifindex)); !s.ok()) spdlog::warn("{}", std::string(s.message()));
   }
   RemoveClsact(state_->pins, ifindex);
 }
@@ -279,11 +290,9 @@ absl::Status PacketPrograms::Detach(const std::string& pin_dir, PinHome home) {
     if (stat(folder.c_str(), &status) != 0) continue;
     absl::StatusOr<PinDirectory> pins = PinDirectory::Open(folder);
     if (!pins.ok()) return pins.status();
+    if (absl::Status s = RemoveFilters(*pins, home); !s.ok()) return s;
     for (const std::string& name : pins->Names()) {
-      const auto index = IndexAfter(name, kClsact);
-      if (!index || home == PinHome::kGone) continue;
-      if (home == PinHome::kElsewhere) return absl::FailedPreconditionError(folder + ": its clsact filters are in another network namespace, they can be removed from there only");
-      RemoveClsact(*pins, *index);
+      if (name.starts_with(kLinkPin)) DropPinnedLink(*pins, name).IgnoreError();  // else Remove says what is wrong
     }
     if (absl::Status s = PinDirectory::Remove(folder); !s.ok()) return s;
   }

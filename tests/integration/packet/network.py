@@ -113,13 +113,13 @@ class Server:
                 return
 
     def close(self):
-        try:
-            self.socket.shutdown(socket.SHUT_RDWR)
-        except OSError:
-            pass
-        self.socket.close()
-        for conn in self.open:
-            conn.close()
+        # Who waits in a system call is woken first: it may begin again, with the descriptor's number, when that is another socket's.
+        for sock in (self.socket, *self.open):
+            try:
+                sock.shutdown(socket.SHUT_RDWR)
+            except OSError:
+                pass
+            sock.close()
 
 
 class Network:
