@@ -486,7 +486,7 @@ class Namespaces(Packet):
         self.assertEqual(number(space), number(self.network.balancer))
         self.network.servers["e1", "elsewhere"] = Server(end, "e1", "10.77.8.2", Network.PORT)
         endpoint = {**self.network.endpoint("e1"), "address": "10.77.8.2"}
-        other = Balancer(types.SimpleNamespace(balancer=space), [endpoint], packet={"pin_dir": self.balancer.pins}, listeners=[
+        other = Balancer(types.SimpleNamespace(balancer=space), [endpoint], packet={"pin_dir": self.balancer.pins}, shutdown_timeout_ms=200, listeners=[
             {"name": "web", "bind": f"{self.VIP}:80", "protocol": "tcp", "delivery": "packet", "routes": [{"host": "", "path": "", "service": "web"}]}])
         self.addCleanup(other.close)
         return other
@@ -521,6 +521,8 @@ class Namespaces(Packet):
         self.balancer.start()
         self.wait_attached()
         self.assert_all_alive(flows + self.many(40))
+        for sock in self.socks:
+            sock.close()
         self.assertEqual(self.balancer.stop(), 0)
         self.assertEqual(self.balancer.traces(), [])
 
