@@ -9,6 +9,7 @@
 #include <iostream>
 
 #include "common/log/log.h"
+#include "common/privileges/privileges.h"
 #include "controlplane/admin_server.h"
 #include "controlplane/catalog/catalog_server.h"
 #include "controlplane/catalog/embedded_catalog.h"
@@ -129,5 +130,8 @@ int main(int argc, char** argv) {
   if (const absl::Status status = log::InitFromEnvironment("ringway-controlplane"); !status.ok()) {
     spdlog::warn("{}", std::string(status.message()));
   }
+  // Catalog and admin sockets, ports below 1024 among them, and files as root has them; it executes nothing.
+  GainNoPrivileges();
+  KeepOnly({CAP_NET_BIND_SERVICE, CAP_DAC_OVERRIDE, CAP_FOWNER});
   return Run(config, run_dir);
 }

@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "common/log/log.h"
+#include "common/privileges/privileges.h"
 
 namespace ringway::dp {
 namespace {
@@ -148,6 +149,7 @@ AccessLogStatus AccessLog::Status() const {
 }
 
 void AccessLog::Shared::Main() {
+  KeepOnly(kFileCapabilities);
   milliseconds wait = kWaitMin;
   for (bool last = false;;) {
     Adopt();

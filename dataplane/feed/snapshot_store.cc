@@ -17,6 +17,7 @@
 #include "absl/strings/str_cat.h"
 #include "common/api/feed_json.h"
 #include "common/log/log.h"
+#include "common/privileges/privileges.h"
 #include "dataplane/feed/listener_sockets.h"
 
 namespace ringway::dp {
@@ -93,7 +94,9 @@ absl::Status WriteSnapshotFile(const std::string& path, const api::Snapshot& sna
 }
 
 SnapshotStore::SnapshotStore(boost::asio::io_context& io, std::string path)
-    : path_(std::move(path)), timer_(io) {}
+    : path_(std::move(path)), timer_(io) {
+  boost::asio::post(writer_, [] { KeepOnly(kFileCapabilities); });
+}
 
 SnapshotStore::~SnapshotStore() {
   if (waiting_ != nullptr) Write(std::move(waiting_));

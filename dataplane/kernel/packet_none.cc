@@ -2,8 +2,11 @@
 #include "common/log/log.h"
 #include "dataplane/kernel/packet_delivery.h"
 #include "dataplane/kernel/pin_claim.h"
+#include "dataplane/kernel/pin_directory.h"
 
 namespace ringway::dp {
+
+void MountBpfFs() {}
 
 class PacketDelivery::Thread {};
 

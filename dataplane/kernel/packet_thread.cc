@@ -8,8 +8,8 @@
 
 #include "absl/strings/str_cat.h"
 #include "common/log/log.h"
+#include "common/privileges/privileges.h"
 #include "dataplane/kernel/packet_wanted.h"
-#include "dataplane/kernel/privileges.h"
 
 namespace ringway::dp {
 namespace {
@@ -125,7 +125,7 @@ uint64_t PacketThread::FlowsOpen() const {
 }
 
 void PacketThread::Run() {
-  if (const absl::Status s = KeepOnlyProgramPrivileges(); !s.ok()) spdlog::warn("packet delivery: {}", std::string(s.message()));
+  KeepOnly({CAP_BPF, CAP_NET_ADMIN});  // new tables, and interfaces that come later
   std::unique_lock lock(mutex_);
   while (!stop_) {
     if (newest_ != applied_ && Clock::now() >= take_at_) Take(newest_);

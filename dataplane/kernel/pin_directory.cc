@@ -31,19 +31,28 @@ std::string Existing(std::filesystem::path path) {
   return path.string();
 }
 
+bool Mount() {
+  if (mount("bpf", kMountPoint, "bpf", MS_NOSUID | MS_NODEV | MS_NOEXEC, "mode=0700") != 0) return false;
+  spdlog::info("mounted a bpf file system at {}", kMountPoint);
+  return true;
+}
+
 absl::Status WantBpfFs(const std::string& path) {
   if (IsBpfFs(Existing(path))) return absl::OkStatus();
   if (path.rfind(kMountPoint, 0) != 0) {
     return absl::FailedPreconditionError(path + ": wanted a folder on a bpf file system (mount -t bpf bpf FOLDER)");
   }
-  if (mount("bpf", kMountPoint, "bpf", MS_NOSUID | MS_NODEV | MS_NOEXEC, "mode=0700") != 0) {
+  if (!Mount()) {
     return BpfError(errno, std::string(kMountPoint) + " is not mounted and cannot be (mount -t bpf bpf /sys/fs/bpf; in a container: a volume, or CAP_SYS_ADMIN)");
   }
-  spdlog::info("mounted a bpf file system at {}", kMountPoint);
   return absl::OkStatus();
 }
 
 }  // namespace
+
+void MountBpfFs() {
+  if (!IsBpfFs(kMountPoint)) Mount();
+}
 
 absl::StatusOr<PinDirectory> PinDirectory::Open(const std::string& path) {
   if (absl::Status s = WantBpfFs(path); !s.ok()) return s;

@@ -13,6 +13,10 @@ namespace ringway::dp {
 
 inline constexpr char kPinDirectory[] = "/sys/fs/bpf/ringway";
 
+// At the process's start, while there is CAP_SYS_ADMIN for it: /sys/fs/bpf is mounted where it is there and is not. Where that fails,
+// Open says why when something asks for it.
+void MountBpfFs();
+
 class PinDirectory {
  public:
   // Makes the folder (0700). Where /sys/fs/bpf is not a bpf file system yet it is mounted, if that is allowed.

@@ -31,9 +31,11 @@ constexpr size_t kSocketPathMax = 107;  // sun_path, unix(7)
 
 int Dataplane::Run() {
   for (const int signal : {SIGPIPE, SIGHUP, SIGUSR1}) std::signal(signal, SIG_IGN);
+  PrepareUnprivilegedLife();
   if (const auto code = TakeOverSockets()) return *code;
   if (const auto code = LoadSnapshot()) return *code;
   if (const auto code = StartWorkers()) return *code;
+  GiveUpPrivileges();
   WireColdSide();
   if (const auto code = BecomeSuccessor()) return *code;
   if (!first_) status_.Say("waiting");

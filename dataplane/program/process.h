@@ -42,6 +42,8 @@ class Dataplane {
   using Clock = std::chrono::steady_clock;
 
   // start.cc; an exit code ends the process.
+  static void PrepareUnprivilegedLife();
+  static void GiveUpPrivileges();
   std::optional<int> TakeOverSockets();
   std::optional<int> LoadSnapshot();
   bool LoadHandedSnapshot();

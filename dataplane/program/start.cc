@@ -5,7 +5,9 @@
 #include <filesystem>
 
 #include "common/log/log.h"
+#include "common/privileges/privileges.h"
 #include "dataplane/feed/validate.h"
+#include "dataplane/kernel/pin_directory.h"
 #include "dataplane/program/exit_codes.h"
 #include "dataplane/program/process.h"
 #include "dataplane/program/resources.h"
@@ -18,6 +20,16 @@ constexpr std::chrono::seconds kTakeTimeout{5};  // for the other one to hand ou
 std::string SocketPath(const DataplaneOptions& options) { return options.run_dir + "/handover.sock"; }
 
 }  // namespace
+
+// Before the first thread. A successor is a child of `ringway up`, never of this process: nothing is executed from here.
+void Dataplane::PrepareUnprivilegedLife() {
+  GainNoPrivileges();
+  MountBpfFs();
+}
+
+// What a snapshot may ask for at any time: a port below 1024; programs loaded, their tables, interfaces and cgroups (with
+// CAP_PERFMON for the verifier); and the run and state directories and pins, even where they are of another user.
+void Dataplane::GiveUpPrivileges() { KeepOnly({CAP_NET_BIND_SERVICE, CAP_BPF, CAP_NET_ADMIN, CAP_PERFMON, CAP_DAC_OVERRIDE, CAP_FOWNER}); }
 
 // With nobody there it is an ordinary start.
 std::optional<int> Dataplane::TakeOverSockets() {

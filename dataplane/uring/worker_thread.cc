@@ -8,6 +8,7 @@
 #include <string>
 #include <thread>
 
+#include "common/privileges/privileges.h"
 #include "dataplane/core/worker.h"
 
 namespace ringway::dp {
@@ -46,11 +47,13 @@ class Thread : public WorkerThread {
     return absl::UnavailableError("cannot run on CPU " + std::to_string(options_.cpu) + ": " + std::strerror(error));
   }
 
-  // The ring is made here, on the one thread that may use it.
+  // The ring is made here, on the one thread that may use it. What its memory needs of privileges (CAP_IPC_LOCK) it needs once; who
+  // reads what clients send has none.
   void Main(std::promise<absl::Status>& started) {
     if (absl::Status pinned = Pin(); !pinned.ok()) return started.set_value(std::move(pinned));
     io_ = std::make_unique<RingIo>();
     if (absl::Status status = io_->Init(options_.uring); !status.ok()) return started.set_value(std::move(status));
+    KeepOnly(kNoCapabilities);
     shared_.cpu.store(options_.cpu);
     shared_.pages.store(static_cast<uint8_t>(io_->pages()));
     WorkerLimits limits;
