@@ -12,6 +12,7 @@
 #include <algorithm>
 #include <cstring>
 #include <fstream>
+#include <optional>
 #include <utility>
 
 #include "dataplane/feed/address.h"
@@ -46,9 +47,6 @@ bool Drain(int fd) {
   }
 }
 
-// An IPv4 address may have a label, "eth0:1", and is then listed under that. No interface has a ':' in its name.
-std::string WithoutLabel(const std::string& name) { return name.substr(0, name.find(':')); }
-
 bool HasMaster(const std::string& name) { return access(("/sys/class/net/" + name + "/master").c_str(), F_OK) == 0; }
 
 bool LinkLocal(const IpAddress& address) {
@@ -59,6 +57,22 @@ bool LinkLocal(const IpAddress& address) {
 bool Loopback(const IpAddress& address) {
   if (!address.v6) return address.bytes[0] == 127;
   return std::all_of(address.bytes.begin(), address.bytes.end() - 1, [](uint8_t b) { return b == 0; }) && address.bytes[15] == 1;
+}
+
+std::optional<IpAddress> AddressOf(const ifaddrs& entry) {
+  if (entry.ifa_addr == nullptr || (entry.ifa_addr->sa_family != AF_INET && entry.ifa_addr->sa_family != AF_INET6)) return std::nullopt;
+  sockaddr_storage storage{};
+  std::memcpy(&storage, entry.ifa_addr, entry.ifa_addr->sa_family == AF_INET ? sizeof(sockaddr_in) : sizeof(sockaddr_in6));
+  IpAddress address = FromSockaddr(storage);
+  address.port = 0;
+  return address;
+}
+
+// An IPv4 address may have a label and is then listed under that. The kernel takes "eth0:1" for eth0; of other labels, which may be
+// any word, the address's own route knows the interface.
+uint32_t IndexOf(const ifaddrs& entry, const std::optional<IpAddress>& address) {
+  const uint32_t index = if_nametoindex(entry.ifa_name);
+  return index == 0 && address ? HostRouteTo(*address) : index;
 }
 
 }  // namespace
@@ -102,29 +116,25 @@ void Interfaces::Read() {
   addresses_.clear();
   sources_.clear();
   to_containers_.clear();
-  std::map<std::string, Interface> by_name;
+  std::map<uint32_t, Interface> by_index;
   ifaddrs* list = nullptr;
   if (getifaddrs(&list) != 0) return;
   for (const ifaddrs* at = list; at != nullptr; at = at->ifa_next) {
-    const std::string name = WithoutLabel(at->ifa_name);
-    Interface& interface = by_name[name];
-    interface.name = name;
+    const std::optional<IpAddress> address = AddressOf(*at);
+    Interface& interface = by_index[IndexOf(*at, address)];
     interface.up = (at->ifa_flags & IFF_UP) != 0;
     interface.loopback = (at->ifa_flags & IFF_LOOPBACK) != 0;
-    if (at->ifa_addr == nullptr || (at->ifa_addr->sa_family != AF_INET && at->ifa_addr->sa_family != AF_INET6)) continue;
-    sockaddr_storage storage{};
-    std::memcpy(&storage, at->ifa_addr, at->ifa_addr->sa_family == AF_INET ? sizeof(sockaddr_in) : sizeof(sockaddr_in6));
-    IpAddress address = FromSockaddr(storage);
-    address.port = 0;
-    if (Loopback(address) || LinkLocal(address)) continue;
+    if (!address || Loopback(*address) || LinkLocal(*address)) continue;
     interface.addressed = true;
-    if (std::find(addresses_.begin(), addresses_.end(), address) == addresses_.end()) addresses_.push_back(address);
+    if (std::find(addresses_.begin(), addresses_.end(), *address) == addresses_.end()) addresses_.push_back(*address);
   }
   freeifaddrs(list);
-  for (auto& [name, interface] : by_name) {
-    interface.index = if_nametoindex(name.c_str());
-    interface.bridged = HasMaster(name);
-    if (interface.index == 0) continue;
+  for (auto& [index, interface] : by_index) {
+    char name[IF_NAMESIZE];
+    if (if_indextoname(index, name) == nullptr) continue;
+    interface.index = index;
+    interface.name = name;
+    interface.bridged = HasMaster(interface.name);
     all_.push_back(interface);
     if (interface.up && !interface.loopback && !interface.bridged && IsVethToElsewhere(interface.index)) to_containers_.insert(interface.index);
   }
