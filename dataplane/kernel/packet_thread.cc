@@ -307,7 +307,6 @@ void PacketThread::Publish(Clock::time_point now) {
   published_at_ = now;
   PacketStats stats;
   stats.active = true;
-  stats.trouble = !write_trouble_.empty() ? write_trouble_ : !sweeper_.trouble().empty() ? sweeper_.trouble() : forwarding_trouble_;
   for (const auto& [index, one] : attached_) stats.interfaces.push_back({one.name, one.how, one.trouble});
   for (const std::string& name : missing_) stats.interfaces.push_back({name, "", "there is none of this name that is up"});
   for (const auto& [name, index] : planner_.services()) Add(stats.services[ServiceOfPacketService(name)], maps_.ServiceTraffic(index));
@@ -327,9 +326,29 @@ void PacketThread::Publish(Clock::time_point now) {
   stats.half_open_entries = sweeper_.half_open_entries();
   stats.half_open_entries_max = maps_.fds().half_open_max;
   stats.swept = sweeper_.swept();
+  SayLimits(stats, now);
+  for (const std::string& trouble : {write_trouble_, sweeper_.trouble(), forwarding_trouble_, limit_log_.trouble()}) {
+    if (!trouble.empty()) absl::StrAppend(&stats.trouble, stats.trouble.empty() ? "" : "; ", trouble);
+  }
   const std::lock_guard guard(mutex_);
   stats.snapshot_version = stats_.snapshot_version;
   stats_ = std::move(stats);
+}
+
+void PacketThread::SayLimits(const PacketStats& stats, Clock::time_point now) {
+  PacketLimits limits{.services = {},
+                      .no_port = stats.reasons[L4_NO_PORT].packets,
+                      .table_full = stats.reasons[L4_EVENT_TABLE_FULL].packets,
+                      .half_open_entries = stats.half_open_entries,
+                      .half_open_max = stats.half_open_entries_max};
+  std::set<uint32_t> ready;
+  for (const auto& [identity, slot] : planner_.slots()) {
+    if (planner_.RecordOf(slot).state == L4_READY) ready.insert(planner_.RecordOf(slot).service);
+  }
+  for (const auto& [name, index] : planner_.services()) {
+    limits.services[absl::StrCat(ServiceOfPacketService(name), name.ends_with("/6") ? " (IPv6)" : " (IPv4)")] = {maps_.ServiceTraffic(index).refused, ready.contains(index)};
+  }
+  for (const std::string& line : limit_log_.Tick(limits, now)) spdlog::warn("{}", line);
 }
 
 }  // namespace ringway::dp

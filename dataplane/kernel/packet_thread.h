@@ -18,6 +18,7 @@
 #include "common/api/feed.h"
 #include "dataplane/kernel/flow_sweeper.h"
 #include "dataplane/kernel/interfaces.h"
+#include "dataplane/kernel/packet_limit_log.h"
 #include "dataplane/kernel/packet_maps.h"
 #include "dataplane/kernel/packet_plan.h"
 #include "dataplane/kernel/packet_programs.h"
@@ -70,6 +71,7 @@ class PacketThread {
   absl::Status Restore(Clock::time_point now);
   void RestSlots(Clock::time_point now);
   void Publish(Clock::time_point now);
+  void SayLimits(const PacketStats& stats, Clock::time_point now);
   void PublishFlows();
 
   const std::unique_ptr<PacketPrograms> programs_;
@@ -92,6 +94,7 @@ class PacketThread {
   Clock::time_point written_{};  // what is applied was last written
   std::map<std::string, PacketTraffic> services_before_;   // as published before, for what is new
   std::map<uint64_t, PacketTraffic> endpoints_before_;
+  PacketLimitLog limit_log_;
   std::string write_trouble_;
   std::string forwarding_trouble_;
 

@@ -59,6 +59,14 @@ class Packet(unittest.TestCase):
                 broken.append(f"{number} at {name}: {error}")
         self.assertEqual(broken, [], self.balancer.words())
 
+    def assert_said(self, words):
+        wait_until(lambda: words in self.balancer.words(), 5, lambda: f"{words} in the log:\n" + self.balancer.words())
+        packet = self.balancer.stats()["packet"]
+        self.assertIn(words.split(" of ")[0], packet["trouble"])
+        self.assertIn("ringway_packet_trouble 1\n", self.balancer.stats("/metrics"))
+        time.sleep(1.2)  # a second more of counts, and not a second line
+        self.assertEqual(self.balancer.words().count(words.split(" of ")[0]), 1, self.balancer.words())
+
     def metric(self, service_key, name="web"):
         return [s for s in self.balancer.stats()["services"] if s["name"] == name][0]["packet"][service_key]
 
@@ -126,6 +134,26 @@ class Way(Packet):
         with self.assertRaises(ConnectionRefusedError):
             self.tcp(timeout=5)
         wait_until(lambda: self.metric("refused") >= 1, 5, "the refusal to be counted")
+        self.assert_said("no endpoint is ready of web (IPv4)")
+
+
+class Limit(Packet):
+    """What is refused or full is said: a line in the log, the page's words, a metric."""
+
+    def test_ports_that_are_used_up_are_said_once(self):
+        self.start({name: DOWN for name in ("e2", "e3")}, packet={"snat_port_first": 20000, "snat_port_last": 20010})
+        flows = self.many(11)
+        for _ in range(3):
+            with self.assertRaises(ConnectionRefusedError):
+                self.tcp()
+        self.assert_said("no port is free towards an endpoint")
+        self.assert_all_alive(flows)
+
+    def test_a_flow_table_that_is_full_is_said_once(self):
+        self.start(packet={"flows_max": 1024})
+        flows = self.many(1100)
+        self.assert_said("the flow table is full")
+        self.assert_all_alive(flows)
 
 
 class Topology(Packet):
