@@ -28,11 +28,43 @@ static __always_inline void l4_flow_begin(const struct l4_packet *p, const struc
 		flow->flags |= L4_FLOW_SINGLE | L4_FLOW_PLAIN;
 }
 
+// The interface behind which `ip` is a neighbour; 0 when it is behind a router, or that cannot be known.
+static __always_inline __u32 l4_neighbour_at(l4_ctx *ctx, const __u32 ip[4], bool v6)
+{
+	struct bpf_fib_lookup fib = {};
+	long result;
+
+	fib.family = v6 ? L4_AF_INET6 : L4_AF_INET;
+	fib.ifindex = l4_ingress(ctx);
+	if (v6)
+		l4_ip_copy(fib.ipv6_dst, ip);
+	else
+		fib.ipv4_dst = ip[3];
+	result = bpf_fib_lookup(ctx, &fib, sizeof(fib), 0);
+	if (result != BPF_FIB_LKUP_RET_SUCCESS && result != BPF_FIB_LKUP_RET_NO_NEIGH)
+		return 0;
+	return (v6 ? l4_ip_equal(fib.ipv6_dst, ip) : fib.family == L4_AF_INET && fib.ipv4_dst == ip[3]) ? fib.ifindex : 0;
+}
+
+// Whether the endpoint would answer the client itself, past us: they are neighbours, or the same.
+L4_SUBPROGRAM bool l4_past_us(l4_ctx *ctx)
+{
+	struct l4_work *work = l4_work();
+	__u32 ifindex;
+
+	if (!work)
+		return false;
+	if (l4_ip_equal(work->packet.key.source, work->flow.dest))
+		return true;
+	ifindex = l4_neighbour_at(ctx, work->flow.dest, work->packet.v6);
+	return ifindex && ifindex == l4_neighbour_at(ctx, work->packet.key.source, work->packet.v6);
+}
+
 // Reserves the endpoint's side: with the client's own address where the mode says so and it is free, else with a port of ours.
 static __always_inline int l4_flow_reserve(l4_ctx *ctx, const struct l4_packet *p, const struct l4_vip *vip,
 					   const struct l4_endpoint *endpoint, struct l4_work *work)
 {
-	bool keep = vip->mode == L4_TRANSPARENT && !l4_ip_equal(p->key.source, endpoint->ip);
+	bool keep = vip->mode == L4_TRANSPARENT && !l4_past_us(ctx);
 
 	l4_flow_mirror(work, &p->key);
 	l4_key_of_other(&work->other, &work->flow, p->key.protocol);

@@ -9,18 +9,23 @@ typedef struct xdp_md l4_ctx;
 #define l4_load bpf_xdp_load_bytes
 static __always_inline __u32 l4_frame_length(l4_ctx *ctx) { return bpf_xdp_get_buff_len(ctx); }
 static __always_inline __u32 l4_segments(l4_ctx *ctx) { (void)ctx; return 1; }
+static __always_inline __u32 l4_ingress(l4_ctx *ctx) { return ctx->ingress_ifindex; }
 #else
 #define L4_IS_XDP false
 typedef struct __sk_buff l4_ctx;
 #define l4_load bpf_skb_load_bytes
 static __always_inline __u32 l4_frame_length(l4_ctx *ctx) { return ctx->len; }
 static __always_inline __u32 l4_segments(l4_ctx *ctx) { return ctx->gso_segs ? ctx->gso_segs : 1; }
+static __always_inline __u32 l4_ingress(l4_ctx *ctx) { return ctx->ifindex; }
 #endif
 
 #define L4_GO (-1) // no verdict yet
 
 // A global function: the verifier checks it once, by itself, and not again for each path that leads to it. All the rest is inlined.
 #define L4_SUBPROGRAM __attribute__((noinline))
+
+#define L4_AF_INET 2
+#define L4_AF_INET6 10
 
 #define L4_TCP_FIN 0x01
 #define L4_TCP_SYN 0x02

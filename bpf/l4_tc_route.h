@@ -3,9 +3,6 @@
 // ip_forward nor accept_local (a packet with our own source address is no martian to it).
 #pragma once
 
-#define L4_AF_INET 2
-#define L4_AF_INET6 10
-
 struct l4_route {
 	struct bpf_redir_neigh next; // nh_family 0: routing at the interface decides
 	__u32 ifindex;

@@ -16,9 +16,6 @@ struct {
 	__type(value, __u32);
 } xdp_ports SEC(".maps");
 
-#define L4_AF_INET 2
-#define L4_AF_INET6 10
-
 // A frame of several buffers asks more of the driver than ndo_xdp_xmit.
 static __always_inline bool l4_xdp_may_redirect(l4_ctx *ctx, __u32 ifindex)
 {

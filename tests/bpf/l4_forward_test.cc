@@ -85,6 +85,21 @@ TEST_P(L4Forward, HairpinOfATransparentServiceGetsNat) {
   ExpectSent(rig.Run(way(), Answer(syn.reading.packet, kSyn | kAck)), "TO_CLIENT", vip(), endpoint());
 }
 
+// It would answer such a client itself, past us, from an address that the client has not asked.
+TEST_P(L4Forward, ATransparentClientBesideItsEndpointGetsNat) {
+  L4Rig rig;
+  Serve(rig, L4_TRANSPARENT);
+  Packet packet = FromClient(kSyn);
+  packet.source = endpoint(2);
+  const Outcome syn = rig.Run(way(), packet);
+  ExpectSent(syn, "TO_ENDPOINT", vip(), endpoint());
+  EXPECT_EQ(rig.Count(L4_EVENT_NAT_FALLBACK), 1u);
+  ExpectSent(rig.Run(way(), Answer(syn.reading.packet, kSyn | kAck)), "TO_CLIENT", vip(), endpoint(2));
+  packet.source = far_endpoint(2);  // a neighbour as well, but of ours alone
+  EXPECT_EQ(rig.Run(way(), packet).reading.packet.source, far_endpoint(2));
+  EXPECT_EQ(rig.Count(L4_EVENT_NAT_FALLBACK), 1u);
+}
+
 TEST_P(L4Forward, HairpinThroughNat) {
   L4Rig rig;
   Serve(rig, L4_NAT, 0, 2);
