@@ -59,6 +59,13 @@ struct l4_packet {
 	__u8 zero[3];
 };
 
+struct l4_fragment_header { // RFC 8200 section 4.5
+	__u8 next;
+	__u8 reserved;
+	__be16 offset;
+	__be32 id;
+};
+
 // The Internet checksum's sum (RFC 1071), not complemented.
 static __always_inline __u16 l4_fold(__u64 sum)
 {
@@ -162,7 +169,7 @@ static __always_inline int l4_parse_v4(l4_ctx *ctx, struct l4_packet *p)
 
 static __always_inline int l4_parse_fragment_header(l4_ctx *ctx, struct l4_packet *p)
 {
-	struct { __u8 next, reserved; __be16 offset; __be32 id; } fragment;
+	struct l4_fragment_header fragment;
 
 	if (l4_load(ctx, p->transport, &fragment, sizeof(fragment)))
 		return L4_MALFORMED;

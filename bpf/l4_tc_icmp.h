@@ -17,6 +17,22 @@ static __always_inline bool l4_icmp_is_error(const struct l4_packet *p)
 	return p->icmp_type == ICMP_DEST_UNREACH || p->icmp_type == ICMP_TIME_EXCEEDED || p->icmp_type == ICMP_PARAMETERPROB;
 }
 
+// IPv6: behind the fragment header, if there is one. Of a later fragment nothing says whose it is; its first one has an error too.
+static __always_inline int l4_inner_fragment(l4_ctx *ctx, struct l4_inner *inner)
+{
+	struct l4_fragment_header fragment;
+
+	if (inner->key.protocol != IPPROTO_FRAGMENT)
+		return L4_GO;
+	if (bpf_skb_load_bytes(ctx, inner->transport, &fragment, sizeof(fragment)))
+		return L4_MALFORMED;
+	if (fragment.offset & bpf_htons(0xfff8))
+		return L4_NOT_OURS;
+	inner->key.protocol = fragment.next;
+	inner->transport += sizeof(fragment);
+	return L4_GO;
+}
+
 static __always_inline int l4_inner_network(l4_ctx *ctx, const struct l4_packet *p, struct l4_inner *inner)
 {
 	struct ipv6hdr v6;
@@ -29,7 +45,7 @@ static __always_inline int l4_inner_network(l4_ctx *ctx, const struct l4_packet 
 		l4_ip_copy(inner->key.dest, v6.saddr.in6_u.u6_addr32);
 		inner->key.protocol = v6.nexthdr;
 		inner->transport = inner->network + sizeof(v6);
-		return L4_GO;
+		return l4_inner_fragment(ctx, inner);
 	}
 	if (bpf_skb_load_bytes(ctx, inner->network, &v4, sizeof(v4)) || v4.version != 4 || v4.ihl < 5)
 		return L4_MALFORMED;

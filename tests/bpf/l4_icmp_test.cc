@@ -84,6 +84,30 @@ TEST_P(L4Icmp, FromTheClientsSideToTheEndpoint) {
   EXPECT_TRUE(InsideOf(error).transport_sum_ok);
 }
 
+// A large answer over UDP: its first fragment is too big for a link of the client's.
+TEST_P(L4Icmp, AboutAFragmentToTheEndpoint) {
+  L4Rig rig;
+  Serve(rig, L4_NAT);
+  const Packet out = rig.Run(way(), Query()).reading.packet;
+  Packet first = Answer(out, 0, std::string(1200, 'x')), later = first;
+  first.fragment = kFirst;
+  later.fragment = kLater;
+  const Outcome back = rig.Run(Way::kTc, first);
+  ASSERT_EQ(Name(back.verdict), "TO_CLIENT");
+  const std::string router = v6() ? "2001:db8:77::1" : "198.51.100.7";
+  const Outcome error = rig.Run(Way::kTc, Error(router, vip(), v6() ? 2 : 3, v6() ? 0 : 4, back.frame, 1200, 1280));
+  EXPECT_EQ(Name(error.verdict), "ICMP_TO_ENDPOINT");
+  EXPECT_TRUE(SumsOk(error.reading));
+  EXPECT_EQ(error.reading.packet.dest, endpoint());
+  const Packet inside = InsideOf(error).packet;
+  EXPECT_EQ(inside.source, endpoint());
+  EXPECT_EQ(inside.source_port, first.source_port);
+  EXPECT_EQ(inside.dest, vip());
+  EXPECT_EQ(inside.dest_port, out.source_port);
+  const Outcome rest = rig.Run(Way::kTc, later);
+  EXPECT_EQ(Name(rig.Run(Way::kTc, Error(router, vip(), v6() ? 2 : 3, v6() ? 0 : 4, rest.frame, 1200, 1280)).verdict), "NOT_OURS");
+}
+
 TEST_P(L4Icmp, TransparentKeepsWhoSaysIt) {
   L4Rig rig;
   Serve(rig, L4_TRANSPARENT);
