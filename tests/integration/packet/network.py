@@ -227,9 +227,9 @@ class Network:
         return {"id": f"n/{name}{'v6' if v6 else ''}", "generation": generation, "address": self.address(name, v6), "port": self.PORT,
                 "weight": weight, "state": state, "reason": "" if state == "ready" else "the test says so"}
 
-    def tcp(self, address=FRONT, port=80, timeout=10):
-        """A client's connection: (socket, the name of the endpoint that answered)."""
-        sock = self.client.socket(family_of(address))
+    def tcp(self, address=FRONT, port=80, timeout=10, space=None):
+        """A connection of the client, or from `space`: (socket, the name of the endpoint that answered)."""
+        sock = (space or self.client).socket(family_of(address))
         sock.settimeout(timeout)
         sock.connect((address, port))
         name = b""

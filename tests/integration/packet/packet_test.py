@@ -230,6 +230,17 @@ class Topology(Packet):
         self.balancer.change([e for e in self.endpoints({}) + self.endpoints({}, v6=True) if e["id"] not in ("n/e1", "n/e1v6")])
         self.assert_all_alive(flows)
 
+    def test_transparent_gives_nat_to_clients_beside_the_endpoints(self):
+        self.network.answer_through_the_balancer()
+        self.start_both(nat="transparent")
+        for space in self.network.endpoint_spaces.values():
+            for address in (FRONT, FRONT6):
+                for _ in range(6):
+                    sock, _ = self.network.tcp(address=address, space=space)
+                    self.socks.append(sock)
+                    echo(sock)
+        self.assertEqual(self.peers(), {BACK, BACK6})
+
     def test_direct_return_goes_past_the_balancer(self):
         self.network.answer_past_the_balancer()
         self.start_both(port=Network.PORT, nat="direct")
