@@ -92,10 +92,10 @@ struct {
 } l4_scratch SEC(".maps");
 
 const volatile struct l4_options options = {
-	.port_first = 10240,
-	.port_last = 32767,
 	.flags = L4_OPTION_SOCKETS,
 };
+
+volatile __u32 l4_ports = L4_PORTS(10240, 32767);
 
 static __always_inline struct l4_work *l4_work(void)
 {

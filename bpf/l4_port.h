@@ -27,7 +27,7 @@ static __always_inline __u32 l4_port_step(__u32 hash)
 
 static __always_inline __be16 l4_port_at(__u32 index)
 {
-	__u32 first = options.port_first, last = options.port_last;
+	__u32 ports = l4_ports, first = ports & 0xffff, last = ports >> 16;
 
 	return bpf_htons(first + index % (last >= first ? last - first + 1 : 1));
 }

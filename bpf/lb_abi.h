@@ -284,13 +284,15 @@ LB_SIZE_ASSERT(l4_traffic, 104);
 #define L4_OPTION_SOCKETS 2 /* look for sockets of this machine before a port is taken. On by default. */
 
 struct l4_options {
-	__u16 port_first; /* host order, of NAT: 10240 */
-	__u16 port_last;  /* inclusive: 32767. Below ip_local_port_range, where the kernel takes its own. */
 	__u32 flags;      /* L4_OPTION_* */
 	__u32 hash_seed;  /* of the table's index. The same on every balancer of a service, for its life. */
 	__u32 ifindex;    /* way out where forwarding is off on the interface a packet came by; 0: that interface itself */
 };
-LB_SIZE_ASSERT(l4_options, 16);
+LB_SIZE_ASSERT(l4_options, 12);
+
+/* `volatile __u32 l4_ports` in the data of both objects: the range of NAT's ports, in host order, both inclusive. User space may
+ * change it at any time; flows keep theirs. Below ip_local_port_range, where the kernel takes its own. */
+#define L4_PORTS(first, last) ((first) | (last) * 65536u)
 
 /*
  * The connect delivery (connect.bpf.c, dataplane/kernel/connect.h).

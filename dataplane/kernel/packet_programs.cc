@@ -67,26 +67,25 @@ absl::Status FitPinnedMaps(const bpf_object* object, const PinDirectory& pins, u
       return absl::FailedPreconditionError(pins.PathOf(name) + " has another layout");
     }
     if (info.max_entries == bpf_map__max_entries(map)) continue;
-    if (name == "l4_flows") {
-      spdlog::warn("packet.flows_max: the kept flow table has {} entries, {} are wanted; it stays as it is until packet delivery is detached", info.max_entries,
-                   bpf_map__max_entries(map));
-    }
     bpf_map__set_max_entries(map, info.max_entries);
   }
   return absl::OkStatus();
+}
+
+// The memory is the program's own.
+template <typename Skeleton>
+void WritePorts(const Skeleton& object, const api::Packet& packet) {
+  object.data->l4_ports = L4_PORTS(packet.snat_port_first, packet.snat_port_last);
 }
 
 template <typename Skeleton>
 absl::StatusOr<BpfObject<Skeleton>> LoadOver(const std::string& name, const PinDirectory& pins, const api::Packet& packet, const std::string& log_folder) {
   absl::StatusOr<BpfObject<Skeleton>> object = BpfObject<Skeleton>::Open(name, log_folder);
   if (!object.ok()) return object;
-  l4_options& options = (*object)->rodata->options;
-  options.port_first = static_cast<__u16>(packet.snat_port_first);
-  options.port_last = static_cast<__u16>(packet.snat_port_last);
-  options.hash_seed = kHashSeed;
-  const uint32_t per_flow = packet.nat == api::PacketNat::kDirect ? 1 : 2;
-  if (absl::Status s = FitPinnedMaps((*object)->obj, pins, packet.flows_max * per_flow); !s.ok()) return s;
+  (*object)->rodata->options.hash_seed = kHashSeed;
+  if (absl::Status s = FitPinnedMaps((*object)->obj, pins, FlowEntries(packet)); !s.ok()) return s;
   if (absl::Status s = object->Load(); !s.ok()) return s;
+  WritePorts(*object->get(), packet);
   return object;
 }
 
@@ -147,6 +146,8 @@ struct PacketPrograms::State {
   const api::Packet packet;
   const std::string log_folder;
 };
+
+uint32_t FlowEntries(const api::Packet& packet) { return packet.flows_max * (packet.nat == api::PacketNat::kDirect ? 1 : 2); }
 
 PacketPrograms::PacketPrograms(std::unique_ptr<State> state) : state_(std::move(state)) {
   const auto fd = [this](const char* name) { return bpf_object__find_map_fd_by_name(state_->tc->obj, name); };
@@ -256,6 +257,13 @@ void PacketPrograms::SetXdpPorts(const std::vector<uint32_t>& interfaces) {
     if (bpf_map_update_elem(ports, &ifindex, &ifindex, BPF_ANY) == 0) state_->xdp_ports.insert(ifindex);
   }
 }
+
+void PacketPrograms::SetPorts(const api::Packet& packet) {
+  WritePorts(*state_->tc.get(), packet);
+  if (state_->xdp) WritePorts(*state_->xdp->get(), packet);
+}
+
+const std::string& PacketPrograms::pin_dir() const { return state_->packet.pin_dir; }
 
 void PacketPrograms::DetachFrom(uint32_t ifindex) {
   for (const char* prefix : {kXdpLink, kTcLink}) {

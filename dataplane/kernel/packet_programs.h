@@ -18,6 +18,9 @@
 
 namespace ringway::dp {
 
+// How many entries of the flow table `packet` asks for.
+uint32_t FlowEntries(const api::Packet& packet);
+
 class PacketPrograms {
  public:
   // NotFound, Unimplemented, PermissionDenied...: in words, with the path of the verifier's log where there is one.
@@ -32,6 +35,9 @@ class PacketPrograms {
   // Returns how it is attached: "tcx", "clsact", or with XDP "xdp (driver) and tcx". XDP that cannot be had leaves tc, and
   // `trouble` says why. Called again for the same interface it changes nothing but the program.
   absl::StatusOr<std::string> AttachTo(uint32_t ifindex, api::PacketMode mode, std::string& trouble);
+  // The range of NAT's ports, for new flows from now on.
+  void SetPorts(const api::Packet& packet);
+  const std::string& pin_dir() const;  // as it was at the start
   // The interface is gone, or no longer wanted.
   void DetachFrom(uint32_t ifindex);
   // Those of `interfaces` that take frames from XDP may get them; all others are reached through tc. Looked at anew each time.

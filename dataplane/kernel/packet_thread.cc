@@ -144,6 +144,22 @@ void PacketThread::Take(Snapshot snapshot) {
   attach_ = attach_ || applied_ == nullptr || applied_->packet != snapshot->packet || WantsPacketDelivery(*applied_) != WantsPacketDelivery(*snapshot);
   applied_ = std::move(snapshot);
   replan_ = true;
+  programs_->SetPorts(applied_->packet);
+  SayKept();
+}
+
+// What was taken at the start, or kept from an earlier process, and is not what the config says.
+void PacketThread::SayKept() {
+  const api::Packet& packet = applied_->packet;
+  std::string trouble;
+  if (WantsPacketDelivery(*applied_) && FlowEntries(packet) != maps_.fds().flows_max) {
+    trouble = absl::StrCat("packet.flows_max: the flow table has ", maps_.fds().flows_max, " entries, ", FlowEntries(packet),
+                           " are wanted; it stays as it is until packet delivery begins anew, after a stop with \"on_stop\": \"detach\"");
+  } else if (packet.pin_dir != programs_->pin_dir()) {
+    trouble = absl::StrCat("packet.pin_dir is ", programs_->pin_dir(), " until the dataplane is started again");
+  }
+  if (trouble != kept_trouble_ && !trouble.empty()) spdlog::warn("{}", trouble);
+  kept_trouble_ = std::move(trouble);
 }
 
 // The maps come before the programs: what these find is whole.
@@ -327,7 +343,7 @@ void PacketThread::Publish(Clock::time_point now) {
   stats.half_open_entries_max = maps_.fds().half_open_max;
   stats.swept = sweeper_.swept();
   SayLimits(stats, now);
-  for (const std::string& trouble : {write_trouble_, sweeper_.trouble(), forwarding_trouble_, limit_log_.trouble()}) {
+  for (const std::string& trouble : {write_trouble_, sweeper_.trouble(), forwarding_trouble_, kept_trouble_, limit_log_.trouble()}) {
     if (!trouble.empty()) absl::StrAppend(&stats.trouble, stats.trouble.empty() ? "" : "; ", trouble);
   }
   const std::lock_guard guard(mutex_);

@@ -66,6 +66,7 @@ class PacketThread {
   void AttachInterfaces();
   void AttachOne(const Interface& interface, api::PacketMode mode);
   void SayForwarding();
+  void SayKept();
   void WriteMaps(Clock::time_point now);
   absl::Status WriteWanted(Clock::time_point now);
   absl::Status Restore(Clock::time_point now);
@@ -97,6 +98,7 @@ class PacketThread {
   PacketLimitLog limit_log_;
   std::string write_trouble_;
   std::string forwarding_trouble_;
+  std::string kept_trouble_;  // settings that cannot be had now
 
   mutable std::mutex mutex_;
   std::condition_variable changed_;

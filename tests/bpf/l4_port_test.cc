@@ -81,6 +81,24 @@ TEST_P(L4Port, EachEndpointHasTheWholeRange) {
   }
 }
 
+// Another range while flows are there: they keep their ports and their ways, new ones get the new range's.
+TEST_P(L4Port, AnotherRangeIsForNewFlows) {
+  L4Rig rig(Range(20000, 20003));
+  Serve(rig, L4_NAT);
+  std::vector<Packet> before;
+  for (uint16_t i = 0; i < 4; ++i) before.push_back(Connect(rig, static_cast<uint16_t>(40000 + i)));
+  rig.SetPorts(20002, 20005);
+  for (uint16_t i = 0; i < 2; ++i) EXPECT_GT(Connect(rig, static_cast<uint16_t>(41000 + i)).source_port, 20003);
+  EXPECT_EQ(Name(rig.Run(way(), FromClient(kSyn, 50000)).verdict), "NO_PORT");
+  for (uint16_t i = 0; i < 4; ++i) {
+    const Outcome out = rig.Run(way(), FromClient(kAck, static_cast<uint16_t>(40000 + i)));
+    EXPECT_EQ(out.reading.packet.source_port, before[i].source_port);
+    const Outcome back = rig.Run(way(), Answer(before[i], kAck));
+    EXPECT_EQ(Name(back.verdict), "TO_CLIENT");
+    EXPECT_EQ(back.reading.packet.dest_port, 40000 + i);
+  }
+}
+
 TEST_P(L4Port, AFlowThatIsOverGivesItsPortUpBeforeItsTime) {
   L4Rig rig(Range(20000, 20003));
   Serve(rig, L4_NAT);

@@ -68,22 +68,28 @@ L4Rig::L4Rig(const RigOptions& options) : objects_(std::make_unique<Objects>()) 
   objects_->tc = l4_tc_bpf::open();
   objects_->xdp = l4_xdp_bpf::open();
   Must(objects_->tc != nullptr && objects_->xdp != nullptr, "open");
-  const l4_options values{options.port_first, options.port_last, options.flags, 0, 0};
+  const l4_options values{options.flags, 0, 0};
   objects_->tc->rodata->options = values;
   objects_->xdp->rodata->options = values;
+  SetPorts(options.port_first, options.port_last);
   bpf_map__set_max_entries(objects_->tc->maps.l4_flows, options.flows_max);
   bpf_map__set_max_entries(objects_->tc->maps.l4_half_open, options.half_open_max);
   Must(l4_tc_bpf::load(objects_->tc) == 0, "load l4_tc");
   bpf_map* map = nullptr;
   bpf_object__for_each_map(map, objects_->xdp->obj) {
     const std::string name = bpf_map__name(map);
-    if (name.find(".rodata") == std::string::npos && name != "xdp_ports") Must(bpf_map__reuse_fd(map, Fd(name.c_str())) == 0, "reuse " + name);
+    if (name.find('.') == std::string::npos && name != "xdp_ports") Must(bpf_map__reuse_fd(map, Fd(name.c_str())) == 0, "reuse " + name);
   }
   Must(l4_xdp_bpf::load(objects_->xdp) == 0, "load l4_xdp");
   for (const char* interface : {"eth0", "out0"}) {
     const uint32_t out = if_nametoindex(interface);
     if (options.redirect && out != 0) Must(bpf_map_update_elem(bpf_map__fd(objects_->xdp->maps.xdp_ports), &out, &out, BPF_ANY) == 0, "xdp_ports");
   }
+}
+
+void L4Rig::SetPorts(uint16_t first, uint16_t last) {
+  objects_->tc->data->l4_ports = L4_PORTS(first, last);
+  objects_->xdp->data->l4_ports = L4_PORTS(first, last);
 }
 
 L4Rig::~L4Rig() {

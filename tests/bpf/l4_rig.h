@@ -51,6 +51,7 @@ class L4Rig {
   // Of the service 1. `table`: slots in turn through the whole table.
   void AddVip(const std::string& address, uint16_t port, uint8_t protocol, l4_mode mode, uint8_t flags = 0, uint32_t service = 1);
   void SetEndpoint(const EndpointSpec& endpoint);
+  void SetPorts(uint16_t first, uint16_t last);  // of NAT, from now on
   void SetTable(const std::vector<uint32_t>& slots, uint32_t service = 1);
 
   // A packet through the programs. Fails the test when it was not counted under exactly one verdict by each program that ended it.

@@ -61,8 +61,8 @@ class Packet(unittest.TestCase):
 
     def assert_said(self, words):
         wait_until(lambda: words in self.balancer.words(), 5, lambda: f"{words} in the log:\n" + self.balancer.words())
-        packet = self.balancer.stats()["packet"]
-        self.assertIn(words.split(" of ")[0], packet["trouble"])
+        trouble = lambda: self.balancer.stats()["packet"]["trouble"]
+        wait_until(lambda: words.split(" of ")[0] in trouble(), 5, lambda: f"{words} on the page: {trouble()}")
         self.assertIn("ringway_packet_trouble 1\n", self.balancer.stats("/metrics"))
         time.sleep(1.2)  # a second more of counts, and not a second line
         self.assertEqual(self.balancer.words().count(words.split(" of ")[0]), 1, self.balancer.words())
@@ -148,6 +148,19 @@ class Limit(Packet):
                 self.tcp()
         self.assert_said("no port is free towards an endpoint")
         self.assert_all_alive(flows)
+
+    def test_a_reload_takes_other_ports_and_says_what_only_a_start_takes(self):
+        self.start(packet={"snat_port_first": 20000, "snat_port_last": 20099})
+        flows = self.many(20)
+        ports = lambda: {conn.getpeername()[1] for server in self.network.servers.values() for conn in server.open if conn.fileno() >= 0}
+        self.assertLessEqual(max(ports()), 20099)
+        self.assertEqual(self.balancer.stats()["packet"]["trouble"], "")
+        self.balancer.change(packet={**self.balancer.snapshot["packet"], "snat_port_first": 21000, "snat_port_last": 21099, "flows_max": 9999})
+        before = ports()
+        flows += self.many(20)
+        self.assertEqual({port // 1000 for port in ports() - before}, {21})
+        self.assert_all_alive(flows)
+        self.assert_said("packet.flows_max: the flow table has 8192 entries, 19998 are wanted")
 
     def test_a_flow_table_that_is_full_is_said_once(self):
         self.start(packet={"flows_max": 1024})
