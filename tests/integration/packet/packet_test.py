@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 import socket
+import struct
 import sys
 import threading
 import time
@@ -307,6 +308,56 @@ class Container(Packet):
         self.assert_all_alive(flows)
         self.assertEqual({peer for server in self.network.servers.values() for peer in server.peers}, {self.network.ARM})
         self.assertEqual(self.balancer.stats()["packet"]["trouble"], "")
+
+
+class Ways(Packet):
+    """What TCP does at either end goes through as it is."""
+
+    def test_the_segment_sizes_of_both_ends_are_left_alone(self):
+        self.network.client.ip("route", "replace", FRONT, "dev", "eth0", "advmss", "900")
+        self.network.endpoint_spaces["e1"].ip("route", "replace", BACK, "dev", "eth0", "advmss", "1100")
+        self.start({"e2": DOWN, "e3": DOWN})
+        sock, name = self.tcp()
+        self.assertEqual(name, "e1")
+        timestamps = 12
+        self.assertEqual(sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_MAXSEG), 1100 - timestamps)
+        accepted = self.network.servers["e1", socket.AF_INET, False].open[-1]
+        self.assertEqual(accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_MAXSEG), 900 - timestamps)
+
+    def test_one_client_port_again_and_again(self):
+        self.start()
+        for _ in range(60):
+            sock = self.network.client.socket()
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            sock.bind((CLIENT, 5555))
+            sock.settimeout(10)
+            sock.connect((FRONT, 80))
+            self.assertTrue(sock.recv(64))
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            sock.close()
+        wait_until(lambda: self.balancer.stats()["packet"]["reasons"].get("no_flow", {}).get("packets", 0) == 0, 1, "no packet without its flow")
+
+    def test_both_ends_may_begin_at_once(self):
+        """RFC 9293 3.5, simultaneous close: both FINs cross, and the flow is over."""
+        self.start()
+        sock, name = self.tcp()
+        accepted = self.network.servers[name, socket.AF_INET, False].open[-1]
+        for end in (accepted, sock):
+            end.shutdown(socket.SHUT_WR)
+        self.assertEqual(sock.recv(10), b"")
+        wait_until(lambda: self.metric("flows") == 0, 15, "the flow to be over")
+
+    def test_silence_where_it_is_wanted(self):
+        self.start(packet={"on_dead": "silence"})
+        sock, _ = self.tcp()
+        self.balancer.change(self.endpoints(dict.fromkeys(self.network.names, DOWN)))
+        sock.settimeout(1.5)
+        sock.sendall(b"anybody?")
+        self.assertRaises(TimeoutError, sock.recv, 10)
+        fresh = self.network.client.socket()
+        self.socks.append(fresh)
+        fresh.settimeout(1.5)
+        self.assertRaises(TimeoutError, fresh.connect, (FRONT, 80))
 
 
 class Pools(Packet):
