@@ -18,9 +18,6 @@
 
 #include "bpf/lb_abi.h"
 
-#define L4_EINVAL 22
-#define L4_EEXIST 17
-
 // clang-format off: in the order in which they build on one another
 #include "bpf/l4_packet.h"
 #include "bpf/l4_maps.h"

@@ -19,6 +19,9 @@ static __always_inline __u32 l4_segments(l4_ctx *ctx) { return ctx->gso_segs ? c
 static __always_inline __u32 l4_ingress(l4_ctx *ctx) { return ctx->ifindex; }
 #endif
 
+#define L4_EINVAL 22
+#define L4_EEXIST 17
+
 #define L4_GO (-1) // no verdict yet
 
 // A global function: the verifier checks it once, by itself, and not again for each path that leads to it. All the rest is inlined.

@@ -141,9 +141,9 @@ LB_SIZE_ASSERT(l4_flow_key, 40);
  * l4_flows is full it stays in l4_half_open (L4_TABLE_FULL counts) and works as long as newer ones leave it there.
  * A state decides how long an idle entry stays, not what happens to packets: a forged RST ends nothing.
  *
- * User space sweeps both maps every one to four seconds: an entry with L4_FLOW_CLIENT is idle since the later of its own tick and its
- * other side's, and when that is longer than its state's time-out it is deleted, then the other side, in this order (the
- * endpoint's side holds the port). An entry without L4_FLOW_CLIENT whose other side is gone, idle for 2 ticks: deleted. The time
+ * User space sweeps both maps every one to four seconds (l4_sweep.bpf.c deletes): an entry with L4_FLOW_CLIENT is idle since the
+ * later of its own tick and its other side's, and when that is longer than its state's time-out it is deleted, then the other side,
+ * in this order (the endpoint's side holds the port). An entry without L4_FLOW_CLIENT whose other side is gone, idle for 2 ticks: deleted. The time
  * now in ticks: clock_gettime(CLOCK_MONOTONIC_COARSE) in ns >> L4_TICK_SHIFT. Flows open now per endpoint are counted on the way.
  */
 #define L4_TICK_SHIFT 30 /* a tick is 2^30 ns, 1.07 s */
@@ -187,6 +187,21 @@ struct l4_flow {
 		       * trip is counted; 0: a step was repeated, so its time tells nothing */
 };
 LB_SIZE_ASSERT(l4_flow, 56);
+
+/* A flow that seems to be over, as user space saw it: L4_OVERS_MAX of them are `overs` in l4_sweep's memory, mapped into user space. */
+#define L4_OVERS_MAX 512
+
+enum l4_ended { L4_NOT_ENDED = 0, L4_ENDED = 1, L4_REST_ENDED = 2 /* an endpoint's side whose client's side was gone */ };
+
+struct l4_over {
+	struct l4_flow_key key;
+	__u64 life;       /* the last word of its struct l4_flow */
+	__u32 fresh_from; /* it goes on if a packet of either side came at this tick or later */
+	__u16 slot;       /* user space's own */
+	__u8 half_open;   /* the table it was seen in */
+	__u8 ended;       /* by the program: enum l4_ended */
+};
+LB_SIZE_ASSERT(l4_over, 56);
 
 /* First fragments have ports, later ones only this. */
 struct l4_fragment_key {

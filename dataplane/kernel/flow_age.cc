@@ -2,7 +2,6 @@
 #include "dataplane/kernel/flow_age.h"
 
 #include <algorithm>
-#include <cstring>
 #include <ctime>
 
 namespace ringway::dp {
@@ -16,8 +15,8 @@ uint32_t Ticks(uint32_t ms) {
   return static_cast<uint32_t>((uint64_t{ms} * 1'000'000 + kTickNs - 1) / kTickNs);
 }
 
-// Ticks wrap after 146 years; one from another CPU may be a moment ahead of ours.
-uint32_t Since(uint32_t tick, uint32_t now) { return now > tick ? now - tick : 0; }
+// Ticks wrap after 146 years. One from another CPU may be a moment ahead of ours.
+uint32_t Before(uint32_t now, uint32_t ticks) { return now > ticks ? now - ticks : 0; }
 
 }  // namespace
 
@@ -40,26 +39,15 @@ uint32_t TickNow() {
   return static_cast<uint32_t>((static_cast<uint64_t>(now.tv_sec) * 1'000'000'000 + static_cast<uint64_t>(now.tv_nsec)) >> L4_TICK_SHIFT);
 }
 
-bool FlowIsOver(const l4_flow& client, const l4_flow* other, const FlowTimeouts& timeouts, uint32_t now) {
-  const uint32_t last = other == nullptr ? client.tick : std::max(client.tick, other->tick);
+uint32_t FreshFrom(const l4_flow& client, const FlowTimeouts& timeouts, uint32_t now) {
   const size_t state = std::min<size_t>(client.state, timeouts.size() - 1);
   uint32_t timeout = timeouts[state];
   if (state == L4_FIN_CLIENT && (client.flags & L4_FLOW_SINGLE) != 0) timeout = std::min(timeout, kDirectFinTicks);
-  return Since(last, now) > timeout;
+  return Before(now, timeout);
 }
 
-bool OrphanIsOver(const l4_flow& flow, uint32_t now) { return Since(flow.tick, now) >= kOrphanTicks; }
+uint32_t OrphanFreshFrom(uint32_t now) { return Before(now, kOrphanTicks - 1); }
 
 bool FlowIsOpen(const l4_flow& flow) { return flow.state != L4_CLOSED && flow.state != L4_RESET; }
-
-l4_flow_key OtherSide(const l4_flow_key& key, const l4_flow& flow) {
-  l4_flow_key other{};
-  std::memcpy(other.source, flow.dest, sizeof(other.source));
-  std::memcpy(other.dest, flow.source, sizeof(other.dest));
-  other.source_port = flow.dest_port;
-  other.dest_port = flow.source_port;
-  other.protocol = key.protocol;
-  return other;
-}
 
 }  // namespace ringway::dp

@@ -16,14 +16,11 @@ FlowTimeouts TimeoutsInTicks(const api::PacketTimeouts& timeouts);
 // CLOCK_MONOTONIC_COARSE, as the programs read it.
 uint32_t TickNow();
 
-// Is the flow whose client's side is `client` over? `other` is the endpoint's side; null when it is gone, or there is none.
-bool FlowIsOver(const l4_flow& client, const l4_flow* other, const FlowTimeouts& timeouts, uint32_t now);
-// An endpoint's side whose client's side is gone. Both are made in one go, so a moment is left for that.
-bool OrphanIsOver(const l4_flow& flow, uint32_t now);
+// The flow whose client's side is `client` is over if neither side had a packet at this tick or later.
+uint32_t FreshFrom(const l4_flow& client, const FlowTimeouts& timeouts, uint32_t now);
+// The same of an endpoint's side whose client's side is gone. Both are made in one go, so a moment is left for that.
+uint32_t OrphanFreshFrom(uint32_t now);
 // Still a connection to wait for when its endpoint drains?
 bool FlowIsOpen(const l4_flow& flow);
-
-// Where the other side of the flow stands (none with L4_FLOW_SINGLE).
-l4_flow_key OtherSide(const l4_flow_key& key, const l4_flow& flow);
 
 }  // namespace ringway::dp

@@ -5,7 +5,6 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <cstring>
 #include <numeric>
 
 #include "dataplane/kernel/bpf_error.h"
@@ -27,12 +26,10 @@ bool EndpointGone(const l4_flow& flow, const PacketPlanner& endpoints) {
   return record.generation != flow.generation || record.state == L4_ABSENT || record.state == L4_DEAD;
 }
 
-bool Same(const l4_flow& a, const l4_flow& b) { return std::memcmp(&a, &b, sizeof(a)) == 0; }
-
 }  // namespace
 
-FlowSweeper::FlowSweeper(const PacketMapFds& fds)
-    : fds_(fds), keys_(kBatch), flows_(kBatch), batches_((fds.flows_max + fds.half_open_max) / kBatch / kStepsOfARound + 1) {}
+FlowSweeper::FlowSweeper(const PacketMapFds& fds, FlowEnder& ender)
+    : fds_(fds), ender_(ender), keys_(kBatch), flows_(kBatch), batches_((fds.flows_max + fds.half_open_max) / kBatch / kStepsOfARound + 1) {}
 
 void FlowSweeper::Begin(Clock::time_point now) {
   under_way_ = true;
@@ -55,7 +52,7 @@ void FlowSweeper::Step(const PacketPlanner& endpoints, Clock::time_point now, bo
   if (!under_way_ && now - began_ < RoundEvery(waited_for) && (counted_ || !trouble_.empty())) return;
   if (!under_way_) Begin(now);
   for (uint32_t i = 0; i < batches_; ++i) {
-    if (EndsRound(Batch(table_ == 0 ? fds_.half_open : fds_.flows, endpoints))) return;
+    if (EndsRound(Batch(endpoints))) return;
   }
 }
 
@@ -80,12 +77,13 @@ void FlowSweeper::Finish() {
 }
 
 // A batch is whole buckets; an entry that is confirmed in between is seen once more in the table it moved to.
-FlowSweeper::Batched FlowSweeper::Batch(int map, const PacketPlanner& endpoints) {
+FlowSweeper::Batched FlowSweeper::Batch(const PacketPlanner& endpoints) {
   uint32_t count = static_cast<uint32_t>(keys_.size());
   bpf_map_batch_opts options{};
   options.sz = sizeof(options);
   uint64_t next = 0;
-  const int result = bpf_map_lookup_batch(map, continues_ ? &token_ : nullptr, &next, keys_.data(), flows_.data(), &count, &options);
+  const bool half_open = table_ == 0;
+  const int result = bpf_map_lookup_batch(half_open ? fds_.half_open : fds_.flows, continues_ ? &token_ : nullptr, &next, keys_.data(), flows_.data(), &count, &options);
   const int error = result == 0 ? 0 : errno;
   if (error == ENOSPC) {  // one bucket holds more than that
     keys_.resize(keys_.size() * 2);
@@ -96,58 +94,52 @@ FlowSweeper::Batched FlowSweeper::Batch(int map, const PacketPlanner& endpoints)
     trouble_ = std::string(BpfError(error, "the flows cannot be gone over").message());
     return Batched::kFailed;
   }
-  for (uint32_t i = 0; i < count; ++i) Look(map, keys_[i], flows_[i], endpoints);
+  for (uint32_t i = 0; i < count; ++i) {
+    if (!Look(half_open, keys_[i], flows_[i], endpoints)) return Batched::kFailed;
+  }
+  if (!EndOver()) return Batched::kFailed;
   token_ = next;
   continues_ = true;
   return error == 0 ? Batched::kMore : Batched::kDone;
 }
 
-void FlowSweeper::Look(int map, const l4_flow_key& key, const l4_flow& flow, const PacketPlanner& endpoints) {
-  ++seen_[map == fds_.flows ? 1 : 0];
+// False when what is over cannot be ended.
+bool FlowSweeper::Look(bool half_open, const l4_flow_key& key, const l4_flow& flow, const PacketPlanner& endpoints) {
+  ++seen_[half_open ? 0 : 1];
+  uint32_t fresh_from = 0;
+  uint16_t counted = 0;
   if ((flow.flags & L4_FLOW_CLIENT) == 0) {
-    l4_flow other;
-    if (LooksForOrphans(map, key) && OrphanIsOver(flow, now_) && !Find(OtherSide(key, flow), other)) DeleteSame(key, flow);
-    return;
-  }
-  const bool single = (flow.flags & L4_FLOW_SINGLE) != 0;
-  const bool gone = EndpointGone(flow, endpoints);
-  // Most are far from their time: the other side is only asked for when this one's word is not enough.
-  if (gone || FlowIsOver(flow, nullptr, timeouts_, now_)) {
-    l4_flow other;
-    // A port may have found another flow since.
-    const bool paired = !single && Find(OtherSide(key, flow), other) && other.endpoint == flow.endpoint && other.generation == flow.generation;
+    if (LooksForOrphans(half_open, key)) fresh_from = OrphanFreshFrom(now_);
+  } else {
+    fresh_from = FreshFrom(flow, timeouts_, now_);
     // One whose endpoint is dead or replaced stays for a moment: its client's next packet is answered with a reset.
-    const bool over = FlowIsOver(flow, paired ? &other : nullptr, timeouts_, now_) || (gone && OrphanIsOver(flow, now_));
-    if (over && DeleteSame(key, flow)) {
-      if (paired) DeleteSame(OtherSide(key, flow), other);
-      ++swept_;
-      return;
-    }
+    if (EndpointGone(flow, endpoints)) fresh_from = std::max(fresh_from, OrphanFreshFrom(now_));
+    else if (FlowIsOpen(flow)) counted = static_cast<uint16_t>(flow.endpoint);
   }
-  if (!gone && FlowIsOpen(flow)) ++counting_[flow.endpoint];
+  if (counted != 0) ++counting_[counted];
+  if (flow.tick >= fresh_from) return true;  // most
+  ender_.Add(key, flow, fresh_from, half_open, counted);
+  return !ender_.full() || EndOver();
 }
 
-// A call to the kernel for each flow: among the half-open ones, whose sides are pushed out singly, in each round; among the others,
-// which lose a side only by a fault, for a part of them in each.
-bool FlowSweeper::LooksForOrphans(int map, const l4_flow_key& key) const {
-  return map == fds_.half_open || (key.dest_port + round_) % kOrphanRounds == 0;
-}
-
-bool FlowSweeper::Find(const l4_flow_key& key, l4_flow& out) const {
-  return bpf_map_lookup_elem(fds_.flows, &key, &out) == 0 || bpf_map_lookup_elem(fds_.half_open, &key, &out) == 0;
-}
-
-// What was copied may be milliseconds old. Looked at again, and what is taken out is looked at once more: if a packet came
-// between these two calls it is put back.
-bool FlowSweeper::DeleteSame(const l4_flow_key& key, const l4_flow& seen) const {
-  for (const int map : {fds_.flows, fds_.half_open}) {  // most of what ends was confirmed
-    l4_flow flow;
-    if (bpf_map_lookup_elem(map, &key, &flow) != 0 || !Same(flow, seen)) continue;
-    if (bpf_map_lookup_and_delete_elem(map, &key, &flow) != 0) continue;
-    if (Same(flow, seen)) return true;
-    bpf_map_update_elem(map, &key, &flow, BPF_NOEXIST);
+bool FlowSweeper::EndOver() {
+  const absl::StatusOr<std::span<const l4_over>> overs = ender_.End();
+  if (!overs.ok()) {
+    trouble_ = std::string(overs.status().message());
+    return false;
   }
-  return false;
+  for (const l4_over& over : *overs) {
+    if (over.ended != L4_ENDED) continue;
+    if (over.slot != 0) --counting_[over.slot];
+    ++swept_;
+  }
+  return true;
+}
+
+// Among the half-open ones, whose sides are pushed out singly, in each round; among the others, which lose a side only by a fault, a
+// part of them in each.
+bool FlowSweeper::LooksForOrphans(bool half_open, const l4_flow_key& key) const {
+  return half_open || (key.dest_port + round_) % kOrphanRounds == 0;
 }
 
 uint64_t FlowSweeper::FlowsOpen() const { return std::accumulate(open_.begin(), open_.end(), uint64_t{0}); }

@@ -14,6 +14,7 @@
 
 #include "bpf/lb_abi.h"
 #include "dataplane/kernel/flow_age.h"
+#include "dataplane/kernel/flow_ender.h"
 #include "dataplane/kernel/packet_maps.h"
 
 namespace ringway::dp {
@@ -22,7 +23,8 @@ class FlowSweeper {
  public:
   using Clock = std::chrono::steady_clock;
 
-  explicit FlowSweeper(const PacketMapFds& fds);
+  // `ender` outlives it.
+  FlowSweeper(const PacketMapFds& fds, FlowEnder& ender);
   void SetTimeouts(const api::PacketTimeouts& timeouts) { timeouts_ = TimeoutsInTicks(timeouts); }
 
   // Some batches, if a round is under way or due. `waited_for`: somebody waits until flows have ended, and for the count.
@@ -39,21 +41,19 @@ class FlowSweeper {
   // Why the last round could not be finished; empty when it was. Nothing of such a round counts.
   const std::string& trouble() const { return trouble_; }
 
-  // Deletes the flow only as it was `seen`: one that got a packet since, or belongs to another by now, stays. False then.
-  bool DeleteSame(const l4_flow_key& key, const l4_flow& seen) const;
-
  private:
   enum class Batched { kMore, kDone, kFailed };
   Clock::duration RoundEvery(bool waited_for) const;
   void Begin(Clock::time_point now);
-  Batched Batch(int map, const PacketPlanner& endpoints);
+  Batched Batch(const PacketPlanner& endpoints);
   bool EndsRound(Batched batched);
   void Finish();
-  void Look(int map, const l4_flow_key& key, const l4_flow& flow, const PacketPlanner& endpoints);
-  bool Find(const l4_flow_key& key, l4_flow& out) const;
-  bool LooksForOrphans(int map, const l4_flow_key& key) const;
+  bool Look(bool half_open, const l4_flow_key& key, const l4_flow& flow, const PacketPlanner& endpoints);
+  bool EndOver();
+  bool LooksForOrphans(bool half_open, const l4_flow_key& key) const;
 
   const PacketMapFds fds_;
+  FlowEnder& ender_;
   FlowTimeouts timeouts_ = TimeoutsInTicks({});
   std::vector<l4_flow_key> keys_;
   std::vector<l4_flow> flows_;

@@ -139,6 +139,7 @@ struct PacketPrograms::State {
       : pins(std::move(p)), tc(std::move(t)), packet(std::move(settings)), log_folder(std::move(log)) {}
   PinDirectory pins;
   BpfObject<l4_tc_bpf> tc;
+  std::optional<FlowEnder> ender;  // from Load on
   std::optional<BpfObject<l4_xdp_bpf>> xdp;
   std::optional<absl::Status> xdp_status;
   std::set<uint32_t> xdp_ports;  // as written
@@ -165,11 +166,14 @@ PacketPrograms::PacketPrograms(std::unique_ptr<State> state) : state_(std::move(
 
 PacketPrograms::~PacketPrograms() = default;
 
+FlowEnder& PacketPrograms::ender() const { return *state_->ender; }
+
 absl::StatusOr<std::unique_ptr<PacketPrograms>> PacketPrograms::Load(const api::Packet& packet, const std::string& log_folder, PinHome home) {
   absl::StatusOr<PinDirectory> pins = PinDirectory::Open(FolderOf(packet.pin_dir));
   if (!pins.ok()) return pins.status();
   TakeOlder(packet.pin_dir, *pins);
   if (home != PinHome::kHere) ForgetClsact(*pins);
+  const bool anew = pins->Names().empty();
   absl::StatusOr<BpfObject<l4_tc_bpf>> tc = LoadOver<l4_tc_bpf>("l4_tc", *pins, packet, log_folder);
   if (absl::IsFailedPrecondition(tc.status())) {
     spdlog::warn("packet delivery begins anew, its kept flows are lost: {}", std::string(tc.status().message()));
@@ -182,7 +186,14 @@ absl::StatusOr<std::unique_ptr<PacketPrograms>> PacketPrograms::Load(const api::
     if (pins->Names().empty()) rmdir(pins->path().c_str());
     return tc.status();
   }
-  return std::unique_ptr<PacketPrograms>(new PacketPrograms(std::make_unique<State>(*std::move(pins), *std::move(tc), packet, log_folder)));
+  std::unique_ptr<PacketPrograms> programs(new PacketPrograms(std::make_unique<State>(*std::move(pins), *std::move(tc), packet, log_folder)));
+  absl::StatusOr<FlowEnder> ender = FlowEnder::Load(programs->fds_, log_folder);
+  if (!ender.ok()) {
+    if (anew) Detach(packet.pin_dir, home).IgnoreError();
+    return ender.status();
+  }
+  programs->state_->ender = *std::move(ender);
+  return programs;
 }
 
 absl::Status PacketPrograms::LoadXdp() {

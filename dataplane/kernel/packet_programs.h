@@ -13,6 +13,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "common/api/feed.h"
+#include "dataplane/kernel/flow_ender.h"
 #include "dataplane/kernel/packet_maps.h"
 #include "dataplane/kernel/pin_claim.h"
 
@@ -29,6 +30,7 @@ class PacketPrograms {
   ~PacketPrograms();
 
   const PacketMapFds& maps() const { return fds_; }
+  FlowEnder& ender() const;
   // Why XDP is not to be had here; OK when its program is loaded. Tried once.
   absl::Status LoadXdp();
 

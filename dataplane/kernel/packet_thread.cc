@@ -68,7 +68,7 @@ std::shared_ptr<const api::Snapshot> Drained(const api::Snapshot& snapshot) {
 }  // namespace
 
 PacketThread::PacketThread(std::unique_ptr<PacketPrograms> programs)
-    : programs_(std::move(programs)), maps_(programs_->maps()), sweeper_(programs_->maps()) {}
+    : programs_(std::move(programs)), maps_(programs_->maps()), sweeper_(programs_->maps(), programs_->ender()) {}
 
 PacketThread::~PacketThread() {
   {

@@ -4,6 +4,7 @@
 #include "bpf/lb_abi.h"
 // After the ABI, whose options stand in their rodata.
 #include <connect.skel.h>
+#include <l4_sweep.skel.h>
 #include <l4_tc.skel.h>
 #include <l4_xdp.skel.h>
 #include <steer.skel.h>
@@ -31,6 +32,7 @@ std::vector<ProgramFinding> TryPrograms(const std::string& log_folder) {
   ProgramFinding xdp = Try<l4_xdp_bpf>("l4_xdp", "delivery \"packet\" on interfaces with mode \"xdp\"", log_folder);
   if (xdp.verdict == ProgramVerdict::kUsable) xdp.detail = "not on a veth whose other end runs neither XDP nor GRO, where frames would be lost: l4_tc alone is used there";
   return {Try<l4_tc_bpf>("l4_tc", "delivery \"packet\"", log_folder),
+          Try<l4_sweep_bpf>("l4_sweep", "delivery \"packet\": ends flows whose time is over", log_folder),
           std::move(xdp),
           Try<connect_bpf>("connect", "delivery \"connect\"", log_folder),
           Try<steer_bpf>("steer", "choosing the worker of a new connection", log_folder),

@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 #include <unistd.h>
 
+#include <optional>
 #include <vector>
 
 #include "dataplane/kernel/packet_maps.h"
@@ -24,6 +25,7 @@ class FlowSweep : public testing::Test {
     records[kSlot].generation = kGeneration;
     records[kSlot].state = L4_READY;
     endpoints_.Restore(records, {}, {}, {});
+    LoadEnder();
   }
   ~FlowSweep() override {
     close(fds_.flows);
@@ -31,6 +33,12 @@ class FlowSweep : public testing::Test {
   }
   static int Map(bpf_map_type type, uint32_t entries = 1024) {
     return bpf_map_create(type, "l4_test", sizeof(l4_flow_key), sizeof(l4_flow), entries, nullptr);
+  }
+
+  void LoadEnder() {
+    absl::StatusOr<FlowEnder> ender = FlowEnder::Load(fds_, testing::TempDir());
+    ASSERT_TRUE(ender.ok()) << ender.status();
+    ender_ = *std::move(ender);
   }
 
   static l4_flow_key Client(uint32_t number) {
@@ -59,6 +67,7 @@ class FlowSweep : public testing::Test {
   }
 
   PacketMapFds fds_;
+  std::optional<FlowEnder> ender_;
   PacketPlanner endpoints_;
   FlowSweeper::Clock::time_point now_ = FlowSweeper::Clock::now();
 };
@@ -67,7 +76,7 @@ TEST_F(FlowSweep, CountsWhatIsOpenAndEndsWhatIsOver) {
   Put(fds_.flows, Client(1), Flow(L4_ESTABLISHED, 0));
   Put(fds_.half_open, Client(2), Flow(L4_SYN, 0));
   Put(fds_.flows, Client(3), Flow(L4_CLOSED, 7));  // 5 are its time; a machine just started has no hundred
-  FlowSweeper sweeper(fds_);
+  FlowSweeper sweeper(fds_, *ender_);
   Round(sweeper);
   ASSERT_TRUE(sweeper.counted());
   EXPECT_EQ(sweeper.FlowsOf(kSlot), 2u);
@@ -79,12 +88,12 @@ TEST_F(FlowSweep, ARoundThatCouldNotBeFinishedIsNoCount) {
   Put(fds_.flows, Client(1), Flow(L4_ESTABLISHED, 0));
   PacketMapFds broken = fds_;
   broken.half_open = -1;
-  FlowSweeper first(broken);
+  FlowSweeper first(broken, *ender_);
   Round(first);
   EXPECT_FALSE(first.counted());
   broken = fds_;
   broken.flows = -1;
-  FlowSweeper second(broken);
+  FlowSweeper second(broken, *ender_);
   Round(second);
   EXPECT_FALSE(second.counted());
 }
@@ -95,8 +104,9 @@ TEST_F(FlowSweep, ManyEntriesLeaveTimeToTheNextRoundUnlessItIsWaitedForOrRoomIsS
     close(fds_.flows);
     fds_.flows = Map(BPF_MAP_TYPE_HASH, kEntries);
     fds_.flows_max = room;
+    LoadEnder();
     for (uint32_t number = 0; number < kEntries; ++number) Put(fds_.flows, Client(number), Flow(L4_ESTABLISHED, 0));
-    FlowSweeper sweeper(fds_);
+    FlowSweeper sweeper(fds_, *ender_);
     Round(sweeper);
     const auto first = sweeper.counted_since();
     const auto counted_after = [&](std::chrono::milliseconds since, bool waited_for) {
@@ -113,7 +123,7 @@ TEST_F(FlowSweep, ManyEntriesLeaveTimeToTheNextRoundUnlessItIsWaitedForOrRoomIsS
 
 TEST_F(FlowSweep, AFlowThatIsConfirmedBetweenTwoStepsIsCounted) {
   Put(fds_.half_open, Client(1), Flow(L4_SYN_ACK, 0));
-  FlowSweeper sweeper(fds_);
+  FlowSweeper sweeper(fds_, *ender_);
   sweeper.Step(endpoints_, now_, false);
   Put(fds_.flows, Client(1), Flow(L4_ESTABLISHED, 0));
   const l4_flow_key key = Client(1);
@@ -123,21 +133,127 @@ TEST_F(FlowSweep, AFlowThatIsConfirmedBetweenTwoStepsIsCounted) {
   EXPECT_GE(sweeper.FlowsOf(kSlot), 1u);
 }
 
-TEST_F(FlowSweep, WhatChangedSinceItWasLookedAtStays) {
-  const l4_flow seen = Flow(L4_CLOSED, 100);
-  for (const int map : {fds_.flows, fds_.half_open}) {
-    FlowSweeper sweeper(fds_);
-    Put(map, Client(1), Flow(L4_CLOSED, 0));  // a packet came
-    EXPECT_FALSE(sweeper.DeleteSame(Client(1), seen));
-    l4_flow other = seen;
-    other.dest_port = 15;  // the port belongs to another flow
-    Put(map, Client(1), other);
-    EXPECT_FALSE(sweeper.DeleteSame(Client(1), seen));
-    EXPECT_TRUE(Has(map, Client(1)));
-    Put(map, Client(1), seen);
-    EXPECT_TRUE(sweeper.DeleteSame(Client(1), seen));
-    EXPECT_FALSE(Has(map, Client(1)));
+// A pair as the programs make it: the other side's key is the answer to what the client's packets become.
+class FlowEnd : public FlowSweep {
+ protected:
+  static l4_flow_key EndpointKey() {
+    const l4_flow flow = Flow(L4_CLOSED, 0);
+    l4_flow_key key{};
+    key.source[3] = flow.dest[3], key.dest[3] = flow.source[3], key.source_port = flow.dest_port, key.dest_port = flow.source_port, key.protocol = 6;
+    return key;
   }
+  static l4_flow ClientSide(uint32_t idle) {
+    l4_flow flow = Flow(L4_CLOSED, idle);
+    flow.flags = L4_FLOW_CLIENT | L4_FLOW_NAT;
+    flow.opened = 77;
+    return flow;
+  }
+  static l4_flow EndpointSide(uint32_t idle) {
+    const l4_flow_key client = Client(1);
+    l4_flow flow = ClientSide(idle);
+    flow.flags = L4_FLOW_NAT;
+    flow.source[3] = client.dest[3], flow.dest[3] = client.source[3], flow.source_port = client.dest_port, flow.dest_port = client.source_port;
+    return flow;
+  }
+  // What the program makes of the client's side in `map`, seen as `seen`, or of the endpoint's.
+  l4_ended End(int map, const l4_flow_key& key, const l4_flow& seen) {
+    ender_->Add(key, seen, TickNow() - 1, map == fds_.half_open, 0);
+    const absl::StatusOr<std::span<const l4_over>> overs = ender_->End();
+    EXPECT_TRUE(overs.ok() && overs->size() == 1) << overs.status();
+    return overs.ok() ? static_cast<l4_ended>(overs->front().ended) : L4_NOT_ENDED;
+  }
+  const l4_flow seen_ = ClientSide(5);
+};
+
+TEST_F(FlowEnd, BothSidesGoWhicheverTableTheyAreIn) {
+  for (const int map : {fds_.flows, fds_.half_open}) {
+    for (const int other : {fds_.flows, fds_.half_open}) {
+      Put(map, Client(1), seen_);
+      Put(other, EndpointKey(), EndpointSide(5));
+      EXPECT_EQ(End(map, Client(1), seen_), L4_ENDED);
+      EXPECT_FALSE(Has(map, Client(1)));
+      EXPECT_FALSE(Has(other, EndpointKey()));
+      EXPECT_EQ(End(map, Client(1), seen_), L4_NOT_ENDED);  // it is gone
+    }
+  }
+}
+
+TEST_F(FlowEnd, WhatChangedSinceItWasLookedAtStays) {
+  l4_flow state = seen_, opened = seen_, packet = seen_;
+  state.state = L4_ESTABLISHED;
+  opened.opened = 78;  // another flow
+  packet.tick = TickNow();
+  for (const int map : {fds_.flows, fds_.half_open}) {
+    for (const l4_flow& now : {state, opened, packet}) {
+      Put(map, Client(1), now);
+      Put(map, EndpointKey(), EndpointSide(5));
+      EXPECT_EQ(End(map, Client(1), seen_), L4_NOT_ENDED);
+      EXPECT_TRUE(Has(map, Client(1)) && Has(map, EndpointKey()));
+    }
+  }
+}
+
+TEST_F(FlowEnd, APacketOfTheOtherSideKeepsIt) {
+  Put(fds_.flows, Client(1), seen_);
+  Put(fds_.flows, EndpointKey(), EndpointSide(0));
+  EXPECT_EQ(End(fds_.flows, Client(1), seen_), L4_NOT_ENDED);
+  EXPECT_TRUE(Has(fds_.flows, Client(1)) && Has(fds_.flows, EndpointKey()));
+}
+
+TEST_F(FlowEnd, WhatAnotherCpuTakesIsLeftToIt) {
+  l4_flow taken = EndpointSide(5);
+  taken.flags |= L4_FLOW_TAKEN;
+  Put(fds_.flows, Client(1), seen_);
+  Put(fds_.flows, EndpointKey(), taken);
+  EXPECT_EQ(End(fds_.flows, Client(1), seen_), L4_NOT_ENDED);
+  EXPECT_TRUE(Has(fds_.flows, Client(1)) && Has(fds_.flows, EndpointKey()));
+}
+
+// A packet copied the entry while it was taken: whoever took it is done, and nobody else may.
+TEST_F(FlowEnd, WhatWasLeftTakenGoes) {
+  l4_flow client = seen_, endpoint = EndpointSide(5);
+  client.flags |= L4_FLOW_TAKEN;
+  endpoint.flags |= L4_FLOW_TAKEN;
+  Put(fds_.flows, Client(1), client);
+  Put(fds_.flows, EndpointKey(), endpoint);
+  EXPECT_EQ(End(fds_.flows, Client(1), client), L4_ENDED);
+  EXPECT_FALSE(Has(fds_.flows, Client(1)) || Has(fds_.flows, EndpointKey()));
+}
+
+TEST_F(FlowEnd, APortThatFoundAnotherFlowStaysWithIt) {
+  l4_flow others = EndpointSide(5);
+  others.dest_port = 15;
+  Put(fds_.flows, Client(1), seen_);
+  Put(fds_.flows, EndpointKey(), others);
+  EXPECT_EQ(End(fds_.flows, Client(1), seen_), L4_ENDED);
+  EXPECT_FALSE(Has(fds_.flows, Client(1)));
+  EXPECT_TRUE(Has(fds_.flows, EndpointKey()));
+}
+
+TEST_F(FlowEnd, AnEndpointsSideGoesWhenItsClientsSideIsGone) {
+  const l4_flow orphan = EndpointSide(5);
+  for (const int map : {fds_.flows, fds_.half_open}) {
+    Put(map, EndpointKey(), orphan);
+    Put(fds_.half_open, Client(1), seen_);
+    EXPECT_EQ(End(map, EndpointKey(), orphan), L4_NOT_ENDED);
+    l4_flow by_another_port = seen_;
+    by_another_port.source_port = 99;
+    Put(fds_.half_open, Client(1), by_another_port);
+    EXPECT_EQ(End(map, EndpointKey(), orphan), L4_REST_ENDED);
+    EXPECT_FALSE(Has(map, EndpointKey()));
+    EXPECT_TRUE(Has(fds_.half_open, Client(1)));
+  }
+}
+
+TEST_F(FlowEnd, MoreThanOneCallTakes) {
+  constexpr uint32_t kFlows = 700;
+  for (uint32_t number = 0; number < kFlows; ++number) Put(fds_.flows, Client(number), Flow(L4_CLOSED, 7));
+  FlowSweeper sweeper(fds_, *ender_);
+  Round(sweeper);
+  ASSERT_TRUE(sweeper.counted());
+  EXPECT_EQ(sweeper.swept(), kFlows);
+  EXPECT_EQ(sweeper.entries(), kFlows);
+  EXPECT_FALSE(Has(fds_.flows, Client(kFlows - 1)));
 }
 
 // What a new life finds: of an array of maps every key is there, and few have a table.
