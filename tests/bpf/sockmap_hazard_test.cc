@@ -140,5 +140,40 @@ TEST_F(SockmapHazard, ACloseWithUnreadBytesLooksLikeAnOrderlyEnd) {
   EXPECT_EQ(after_close(), 0);
 }
 
+// A connection that is in nobody's map (its other end was not enrolled in time, another 4-tuple by NAT) is to stay TCP's.
+TEST_F(SockmapHazard, AFailedLookupLosesTheMessage) {
+  Enrol();
+  const uint32_t receiver = 1;
+  ASSERT_EQ(bpf_map_delete_elem(bpf_map__fd(skeleton_->maps.ends), &receiver), 0);
+  EXPECT_LT(send(sender_.get(), "hello", 5, MSG_NOSIGNAL), 0) << "a program must ask first, and say SK_PASS itself";
+  EXPECT_FALSE(Ready(receiver_.get(), POLLIN, 200));
+}
+
+TEST_F(SockmapHazard, ASecondToolCannotHaveTheSameSocket) {
+  Enrol();
+  sockmap_hazard_bpf* other = sockmap_hazard_bpf::open_and_load();
+  ASSERT_NE(other, nullptr);
+  const int map = bpf_map__fd(other->maps.ends);
+  ASSERT_EQ(bpf_prog_attach(bpf_program__fd(other->progs.to_the_other), map, BPF_SK_MSG_VERDICT, 0), 0);
+  const uint32_t first = 0;
+  const uint64_t fd = static_cast<uint64_t>(sender_.get());
+  EXPECT_LT(bpf_map_update_elem(map, &first, &fd, BPF_ANY), 0);
+  EXPECT_EQ(errno, EBUSY) << "who comes first keeps the other out, and neither is asked";
+  sockmap_hazard_bpf::destroy(other);
+}
+
+TEST_F(SockmapHazard, BytesThatAreToBeThrownAwayAreCopied) {
+  const auto thrown_away = [this] {
+    Send("hello");
+    EXPECT_TRUE(Ready(receiver_.get(), POLLIN, 1000));
+    std::string buffer = "zzzzz";
+    EXPECT_EQ(recv(receiver_.get(), buffer.data(), buffer.size(), MSG_TRUNC), 5);
+    return buffer;
+  };
+  EXPECT_EQ(thrown_away(), "zzzzz") << "tcp(7): MSG_TRUNC";
+  Enrol();
+  EXPECT_EQ(thrown_away(), "hello");
+}
+
 }  // namespace
 }  // namespace ringway::dp
