@@ -5,6 +5,7 @@
 
 #include "common/log/log.h"
 #include "dataplane/kernel/packet_delivery.h"
+#include "dataplane/kernel/pin_directory.h"
 #include "dataplane/kernel/try_programs.h"
 #include "dataplane/program/dataplane.h"
 #include "dataplane/program/exit_codes.h"
@@ -64,7 +65,7 @@ int main(int argc, char** argv) {
     return removed.ok() ? ringway::dp::kExitOk : ringway::dp::kExitUnavailable;
   }
   if (try_programs) {
-    for (const ringway::dp::ProgramFinding& one : ringway::dp::TryPrograms(options.state_dir + "/kernel")) {
+    for (const ringway::dp::ProgramFinding& one : ringway::dp::TryPrograms(options.state_dir + "/kernel", ringway::dp::kPinDirectory)) {
       std::cout << one.name << "\t" << one.what << "\t" << NameOf(one.verdict) << "\t" << one.detail << "\n";
     }
     return ringway::dp::kExitOk;

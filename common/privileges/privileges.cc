@@ -22,6 +22,11 @@ void SayOnce(const char* call, int error) {
   spdlog::warn("capabilities that are not needed are kept: {}: {} (wanted a seccomp profile that lets capget, capset and prctl pass)", call, std::strerror(error));
 }
 
+bool Holds(const __user_cap_data_struct* data, int capability) { return (data[CAP_TO_INDEX(capability)].permitted & CAP_TO_MASK(capability)) != 0; }
+
+// bpf_capable() and its like in linux/capability.h.
+bool IsPartOfSysAdmin(int capability) { return capability == CAP_BPF || capability == CAP_PERFMON || capability == CAP_NET_ADMIN; }
+
 }  // namespace
 
 // Two system calls; a library would be there for these alone. Where nothing is to be given up there is nothing to refuse.
@@ -30,7 +35,10 @@ void KeepOnly(Capabilities kept) {
   __user_cap_data_struct data[_LINUX_CAPABILITY_U32S_3] = {};
   if (syscall(SYS_capget, &header, data) != 0) return SayOnce("capget", errno);
   uint32_t keep[_LINUX_CAPABILITY_U32S_3] = {};
-  for (const int capability : kept) keep[CAP_TO_INDEX(capability)] |= CAP_TO_MASK(capability);
+  for (int capability : kept) {
+    if (IsPartOfSysAdmin(capability) && !Holds(data, capability)) capability = CAP_SYS_ADMIN;
+    keep[CAP_TO_INDEX(capability)] |= CAP_TO_MASK(capability);
+  }
   bool change = false;
   for (int i = 0; i < _LINUX_CAPABILITY_U32S_3; ++i) {
     change = change || (data[i].permitted & ~keep[i]) != 0 || data[i].inheritable != 0;

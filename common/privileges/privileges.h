@@ -15,7 +15,8 @@ inline constexpr Capabilities kFileCapabilities = {CAP_DAC_OVERRIDE};
 inline constexpr Capabilities kNoCapabilities = {};
 
 // The calling thread gives up every capability that is not named, in each of its sets but the bounding one; what it does not have
-// it does not get.
+// it does not get. CAP_SYS_ADMIN, which the kernel takes for CAP_BPF, CAP_PERFMON and (with programs) CAP_NET_ADMIN, stays where one
+// of these is named and not there.
 void KeepOnly(Capabilities kept);
 
 // Neither this thread nor what it starts gets more than it has by executing a program, as root or otherwise (PR_SET_NO_NEW_PRIVS).

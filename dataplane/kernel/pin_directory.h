@@ -21,6 +21,8 @@ class PinDirectory {
  public:
   // Makes the folder (0700). Where /sys/fs/bpf is not a bpf file system yet it is mounted, if that is allowed.
   static absl::StatusOr<PinDirectory> Open(const std::string& path);
+  // What Open would say when the process starts; makes and mounts nothing that stays. Any thread.
+  static absl::Status Check(const std::string& path);
 
   std::string PathOf(const std::string& name) const { return path_ + "/" + name; }
   const std::string& path() const { return path_; }

@@ -3,6 +3,6 @@
 
 namespace ringway::dp {
 
-std::vector<ProgramFinding> TryPrograms(const std::string&) { return {}; }
+std::vector<ProgramFinding> TryPrograms(const std::string&, const std::string&) { return {}; }
 
 }  // namespace ringway::dp

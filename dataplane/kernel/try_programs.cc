@@ -12,6 +12,7 @@
 #include <utility>
 
 #include "dataplane/kernel/bpf_object.h"
+#include "dataplane/kernel/pin_directory.h"
 
 namespace ringway::dp {
 namespace {
@@ -26,15 +27,24 @@ ProgramFinding Try(const char* name, const char* what, const std::string& log_fo
   return finding;
 }
 
+// A delivery begins with the folder for what it pins: without one it is refused, whatever loads.
+ProgramFinding Pinned(ProgramFinding finding, const absl::Status& pins) {
+  if (finding.verdict != ProgramVerdict::kUsable || pins.ok()) return finding;
+  finding.verdict = ProgramVerdict::kNo;
+  finding.detail = "it loads, but cannot be pinned (packet.pin_dir, connect.pin_dir): " + std::string(pins.message());
+  return finding;
+}
+
 }  // namespace
 
-std::vector<ProgramFinding> TryPrograms(const std::string& log_folder) {
-  ProgramFinding xdp = Try<l4_xdp_bpf>("l4_xdp", "delivery \"packet\" on interfaces with mode \"xdp\"", log_folder);
+std::vector<ProgramFinding> TryPrograms(const std::string& log_folder, const std::string& pin_folder) {
+  const absl::Status pins = PinDirectory::Check(pin_folder);
+  ProgramFinding xdp = Pinned(Try<l4_xdp_bpf>("l4_xdp", "delivery \"packet\" on interfaces with mode \"xdp\"", log_folder), pins);
   if (xdp.verdict == ProgramVerdict::kUsable) xdp.detail = "not on a veth whose other end runs neither XDP nor GRO, where frames would be lost: l4_tc alone is used there";
-  return {Try<l4_tc_bpf>("l4_tc", "delivery \"packet\"", log_folder),
-          Try<l4_sweep_bpf>("l4_sweep", "delivery \"packet\": ends flows whose time is over", log_folder),
+  return {Pinned(Try<l4_tc_bpf>("l4_tc", "delivery \"packet\"", log_folder), pins),
+          Pinned(Try<l4_sweep_bpf>("l4_sweep", "delivery \"packet\": ends flows whose time is over", log_folder), pins),
           std::move(xdp),
-          Try<connect_bpf>("connect", "delivery \"connect\"", log_folder),
+          Pinned(Try<connect_bpf>("connect", "delivery \"connect\"", log_folder), pins),
           Try<steer_bpf>("steer", "choosing the worker of a new connection", log_folder),
           {"observe", "", ProgramVerdict::kNoProgram,
            "the proxy asks TCP_INFO for round trips and retransmits, packet delivery times the handshakes that pass: cheaper than a program (docs/adr/0010)"},

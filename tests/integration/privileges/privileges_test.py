@@ -130,6 +130,35 @@ class Packet(unittest.TestCase):
         self.assertEqual(balancer.stop(), 0)
 
 
+class Pins(unittest.TestCase):
+    """`ringway capabilities` where /sys/fs/bpf is no bpf file system, as in a container, in a mount namespace of its own."""
+
+    PINNED = ("l4_tc", "l4_xdp", "l4_sweep", "connect")
+
+    def capabilities(self, capabilities=""):
+        """Its lines, by program; and whether something is mounted afterwards that was not before."""
+        bare = 'mount -t tmpfs none /sys/fs/bpf && "$@"; findmnt -no FSTYPE -M /sys/fs/bpf | tail -1 >&2'
+        less = ["setpriv", f"--bounding-set=-all,{capabilities}", f"--inh-caps=-all,{capabilities}"] if capabilities else []
+        done = subprocess.run(["unshare", "-m", "sh", "-c", bare, "sh", *less, os.path.join(os.environ["RINGWAY_BIN"], "ringway"), "capabilities"],
+                              capture_output=True, text=True, timeout=60)
+        self.assertEqual(done.stderr.split()[-1:], ["tmpfs"], done.stderr)
+        self.assertNotIn("mounted a bpf file system", done.stderr)
+        words = (line.split(maxsplit=2) for line in done.stdout.splitlines())
+        return {w[1].rstrip(":"): (w[0], w[2]) for w in words if len(w) == 3 and w[0] in ("yes", "no")}
+
+    def test_it_is_tried_whether_it_could_be_mounted_and_nothing_stays(self):
+        found = self.capabilities()
+        for name in (*self.PINNED, "steer"):
+            self.assertEqual(found[name][0], "yes", found[name])
+
+    def test_where_it_could_not_be_what_is_pinned_is_not_usable(self):
+        found = self.capabilities("+bpf,+net_admin,+perfmon")
+        for name in self.PINNED:
+            self.assertEqual(found[name][0], "no", found[name])
+            self.assertIn("it loads, but cannot be pinned (packet.pin_dir, connect.pin_dir): /sys/fs/bpf is not mounted and cannot be", found[name][1])
+        self.assertEqual(found["steer"][0], "yes", found["steer"])
+
+
 class Supervisor(unittest.TestCase):
     def test_it_keeps_what_its_children_begin_with(self):
         node = Node()

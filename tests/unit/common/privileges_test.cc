@@ -28,6 +28,8 @@ void OnAThread(Work work) {
 }
 
 constexpr uint64_t kPort = 1u << CAP_NET_BIND_SERVICE;
+constexpr uint64_t kAdmin = 1u << CAP_SYS_ADMIN;
+constexpr uint64_t kBpf = uint64_t{1} << CAP_BPF;
 
 TEST(Privileges, AThreadKeepsWhatIsNamedAndNobodyElseLosesAnything) {
   const Sets before = Own();
@@ -51,6 +53,21 @@ TEST(Privileges, EachCallTakesMoreAndNothingLeftIsNoTrouble) {
     KeepOnly(kNoCapabilities);
     EXPECT_EQ(Own().at("CapEff:"), 0u);
     KeepOnly(kNoCapabilities);  // nothing left to give up
+    EXPECT_EQ(Own().at("CapPrm:"), 0u);
+  });
+}
+
+TEST(Privileges, SysAdminStandsInForAPartOfItThatIsNotThere) {
+  if ((Own().at("CapPrm:") & kAdmin) == 0 || (Own().at("CapPrm:") & kBpf) == 0) GTEST_SKIP() << "not root: nothing to give up";
+  OnAThread([] {
+    KeepOnly({CAP_BPF});
+    EXPECT_EQ(Own().at("CapPrm:"), kBpf);
+  });
+  OnAThread([] {
+    KeepOnly({CAP_SYS_ADMIN, CAP_KILL});
+    KeepOnly({CAP_BPF, CAP_NET_BIND_SERVICE});
+    EXPECT_EQ(Own().at("CapPrm:"), kAdmin);
+    KeepOnly({CAP_NET_BIND_SERVICE});
     EXPECT_EQ(Own().at("CapPrm:"), 0u);
   });
 }
