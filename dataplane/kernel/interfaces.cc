@@ -5,7 +5,9 @@
 #include <linux/netlink.h>
 #include <linux/rtnetlink.h>
 #include <net/if.h>
+#include <net/if_arp.h>
 #include <netinet/in.h>
+#include <netpacket/packet.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -15,6 +17,7 @@
 #include <optional>
 #include <utility>
 
+#include "absl/strings/str_cat.h"
 #include "dataplane/feed/address.h"
 #include "dataplane/kernel/veth_peer.h"
 
@@ -22,6 +25,7 @@ namespace ringway::dp {
 namespace {
 
 constexpr std::chrono::seconds kLookEvery{10};  // routes may change without a word that we listen to
+constexpr std::chrono::milliseconds kLookRest{250};  // a router's changes come by the hundred
 
 bool Fits(const std::string& pattern, const std::string& name) {
   if (pattern.ends_with('*')) return name.starts_with(pattern.substr(0, pattern.size() - 1));
@@ -72,23 +76,62 @@ std::optional<IpAddress> AddressOf(const ifaddrs& entry) {
 // any word, the address's own route knows the interface.
 uint32_t IndexOf(const ifaddrs& entry, const std::optional<IpAddress>& address) {
   const uint32_t index = if_nametoindex(entry.ifa_name);
-  return index == 0 && address ? HostRouteTo(*address) : index;
+  if (index != 0 || !address) return index;
+  const Route own = RouteTo(*address);
+  return own.out.size() == 1 ? own.out.front() : 0;
+}
+
+// The mode in which it is asked for, if it is.
+std::optional<api::PacketMode> AskedFor(const Interface& interface, const std::vector<api::PacketInterface>& wanted, const std::set<uint32_t>& ways) {
+  if (!interface.up) return std::nullopt;
+  if (wanted.empty()) {
+    const bool used = interface.addressed || ways.contains(interface.index);
+    return used && !interface.loopback && !interface.bridged ? std::optional(api::PacketMode::kAuto) : std::nullopt;
+  }
+  const auto named = std::find_if(wanted.begin(), wanted.end(), [&](const api::PacketInterface& w) { return Fits(w.name, interface.name); });
+  return named != wanted.end() ? std::optional(named->mode) : std::nullopt;
+}
+
+// A loopback's packets have the header, of zeroes. Where there is no address of the link, there is no header.
+bool HasEthernetHeader(const sockaddr* address) {
+  sockaddr_ll link{};
+  std::memcpy(&link, address, sizeof(link));
+  return link.sll_hatype == ARPHRD_ETHER || link.sll_hatype == ARPHRD_LOOPBACK;
 }
 
 }  // namespace
 
-std::vector<std::pair<Interface, api::PacketMode>> ChooseInterfaces(const std::vector<Interface>& all, const std::vector<api::PacketInterface>& wanted) {
+std::vector<std::pair<Interface, api::PacketMode>> ChooseInterfaces(const std::vector<Interface>& all, const std::vector<api::PacketInterface>& wanted,
+                                                                    const std::set<uint32_t>& ways) {
   std::vector<std::pair<Interface, api::PacketMode>> chosen;
   for (const Interface& interface : all) {
-    if (!interface.up) continue;
-    if (wanted.empty()) {
-      if (interface.addressed && !interface.loopback && !interface.bridged) chosen.emplace_back(interface, api::PacketMode::kAuto);
-      continue;
-    }
-    const auto named = std::find_if(wanted.begin(), wanted.end(), [&](const api::PacketInterface& w) { return Fits(w.name, interface.name); });
-    if (named != wanted.end()) chosen.emplace_back(interface, named->mode);
+    const std::optional<api::PacketMode> mode = AskedFor(interface, wanted, ways);
+    if (mode && interface.ethernet) chosen.emplace_back(interface, *mode);
   }
   return chosen;
+}
+
+std::vector<std::string> HeaderlessInterfaces(const std::vector<Interface>& all, const std::vector<api::PacketInterface>& wanted, const std::set<uint32_t>& ways) {
+  std::vector<std::string> names;
+  for (const Interface& interface : all) {
+    if (!interface.ethernet && AskedFor(interface, wanted, ways)) names.push_back(interface.name);
+  }
+  return names;
+}
+
+std::map<uint32_t, std::string> UnheardInterfaces(const std::vector<Interface>& all, const std::vector<api::PacketInterface>& wanted) {
+  std::map<uint32_t, std::string> unheard;
+  for (const Interface& interface : all) {
+    if (!interface.up) continue;  // no route leads there
+    if (!interface.ethernet) {
+      unheard[interface.index] = absl::StrCat("its answers come in by ", interface.name, " without an Ethernet header, and are not seen; proxy and connect reach it");
+    } else if (!wanted.empty() && !AskedFor(interface, wanted, {})) {
+      unheard[interface.index] = absl::StrCat("its answers come in by ", interface.name, ", which packet.interfaces leaves out: add \"", interface.name, "\"");
+    } else if (wanted.empty() && interface.bridged) {
+      unheard[interface.index] = absl::StrCat("its answers come in by ", interface.name, ", a port of another interface; they are not seen unless packet.interfaces names it");
+    }
+  }
+  return unheard;
 }
 
 std::vector<std::string> MissingInterfaces(const std::vector<Interface>& all, const std::vector<api::PacketInterface>& wanted) {
@@ -103,10 +146,11 @@ std::vector<std::string> MissingInterfaces(const std::vector<Interface>& all, co
 Interfaces::Interfaces() : netlink_(Listen()) {}
 
 bool Interfaces::Look(Clock::time_point now) {
-  const bool told = netlink_.get() >= 0 && Drain(netlink_.get());
+  if (netlink_.get() >= 0 && Drain(netlink_.get())) told_ = true;
   const bool first = looked_ == Clock::time_point{};
-  if (!told && !first && now - looked_ < kLookEvery) return false;
+  if (!first && now - looked_ < (told_ ? Clock::duration(kLookRest) : Clock::duration(kLookEvery))) return false;
   looked_ = now;
+  told_ = false;
   Read();
   return true;
 }
@@ -115,15 +159,19 @@ void Interfaces::Read() {
   all_.clear();
   addresses_.clear();
   sources_.clear();
+  routes_.clear();
   to_containers_.clear();
   std::map<uint32_t, Interface> by_index;
   ifaddrs* list = nullptr;
   if (getifaddrs(&list) != 0) return;
   for (const ifaddrs* at = list; at != nullptr; at = at->ifa_next) {
     const std::optional<IpAddress> address = AddressOf(*at);
-    Interface& interface = by_index[IndexOf(*at, address)];
+    const auto [known, fresh] = by_index.try_emplace(IndexOf(*at, address));
+    Interface& interface = known->second;
+    if (fresh) interface.ethernet = false;
     interface.up = (at->ifa_flags & IFF_UP) != 0;
     interface.loopback = (at->ifa_flags & IFF_LOOPBACK) != 0;
+    if (at->ifa_addr != nullptr && at->ifa_addr->sa_family == AF_PACKET) interface.ethernet = HasEthernetHeader(at->ifa_addr);
     if (!address || Loopback(*address) || LinkLocal(*address)) continue;
     interface.addressed = true;
     if (std::find(addresses_.begin(), addresses_.end(), *address) == addresses_.end()) addresses_.push_back(*address);
@@ -140,12 +188,17 @@ void Interfaces::Read() {
   }
 }
 
+const Route& Interfaces::RouteOf(const IpAddress& to) {
+  const auto [known, fresh] = routes_.try_emplace(KeyOf(to));
+  if (fresh) known->second = RouteTo(to);
+  return known->second;
+}
+
 // Connecting a UDP socket asks routing and sends nothing.
 IpAddress Interfaces::Source(const IpAddress& to) {
   IpAddress source;
   source.v6 = to.v6;
-  const std::string key(to.bytes.begin(), to.bytes.end());
-  if (const auto known = sources_.find(key + (to.v6 ? "6" : "4")); known != sources_.end()) return known->second;
+  if (const auto known = sources_.find(KeyOf(to)); known != sources_.end()) return known->second;
   const UniqueFd fd(socket(to.v6 ? AF_INET6 : AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
   sockaddr_storage storage;
   IpAddress there = to;
@@ -153,14 +206,14 @@ IpAddress Interfaces::Source(const IpAddress& to) {
   const socklen_t size = ToSockaddr(there, storage);
   if (fd.get() >= 0 && connect(fd.get(), reinterpret_cast<const sockaddr*>(&storage), size) == 0) source = LocalAddress(fd.get());
   source.port = 0;
-  sources_[key + (to.v6 ? "6" : "4")] = source;
+  sources_[KeyOf(to)] = source;
   return source;
 }
 
 uint32_t Interfaces::Peer(const IpAddress& to) {
   if (to_containers_.empty()) return 0;  // most hosts: containers are at bridges
-  const uint32_t interface = HostRouteTo(to);
-  return to_containers_.contains(interface) ? interface : 0;
+  const Route& route = RouteOf(to);
+  return route.host && to_containers_.contains(route.out.front()) ? route.out.front() : 0;
 }
 
 bool Interfaces::ForwardingOff(bool v6) {

@@ -55,6 +55,7 @@ struct PacketStats {
   std::vector<PacketInterfaceStats> interfaces;
   std::map<std::string, PacketTraffic> services;                       // by name, both families together
   std::map<uint64_t, PacketTraffic> endpoints;                         // by IdentityHash of EndpointIdentity
+  std::map<uint64_t, std::string> endpoint_troubles;  // ready ones that get no packets or are not heard, likewise: why
   std::vector<PacketReason> reasons;
   uint64_t flow_entries = 0;       // of the flow table, at the last count; a connection takes two (one with direct return)
   uint64_t flow_entries_max = 0;

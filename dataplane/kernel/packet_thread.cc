@@ -18,6 +18,7 @@ constexpr std::chrono::milliseconds kTurnEvery{50};
 constexpr std::chrono::seconds kRetryEvery{1};
 constexpr std::chrono::seconds kPublishEvery{1};
 constexpr PacketThread::Clock::duration kRestMax = std::chrono::seconds(1);  // between writes
+constexpr const char* kHeaderless = "its packets have no Ethernet header, and the programs read what is behind one";
 
 void Add(PacketTraffic& sum, const PacketTraffic& one) {
   sum.flows += one.flows;
@@ -204,14 +205,9 @@ void PacketThread::AttachInterfaces() {
   attach_ = false;
   if (StaysForFlows()) return;
   const api::Packet& packet = applied_->packet;
-  std::set<uint32_t> chosen;
   const bool wanted = WantsPacketDelivery(*applied_);
-  if (wanted) {
-    for (const auto& [interface, mode] : ChooseInterfaces(interfaces_.all(), packet.interfaces)) {
-      chosen.insert(interface.index);
-      AttachOne(interface, mode);
-    }
-  }
+  const std::vector<uint32_t> before = programs_->Attached();
+  const std::set<uint32_t> chosen = wanted ? AttachAll(packet) : std::set<uint32_t>();
   for (const uint32_t index : programs_->Attached()) {
     if (chosen.contains(index)) continue;
     programs_->DetachFrom(index);
@@ -219,6 +215,7 @@ void PacketThread::AttachInterfaces() {
   }
   std::erase_if(attached_, [&](const auto& one) { return !chosen.contains(one.first); });
   programs_->SetXdpPorts({chosen.begin(), chosen.end()});
+  if (programs_->Attached() != before) replan_ = true;  // HostNow asks for them
   std::set<std::string> missing;
   for (const std::string& name : wanted ? MissingInterfaces(interfaces_.all(), packet.interfaces) : std::vector<std::string>()) {
     if (!missing_.contains(name)) spdlog::warn("packet delivery: there is no interface {} that is up; it is attached when it comes", name);
@@ -226,6 +223,25 @@ void PacketThread::AttachInterfaces() {
   }
   missing_ = std::move(missing);
   SayForwarding();
+}
+
+std::set<uint32_t> PacketThread::AttachAll(const api::Packet& packet) {
+  std::set<uint32_t> chosen;
+  for (const auto& [interface, mode] : ChooseInterfaces(interfaces_.all(), packet.interfaces, ways_)) {
+    chosen.insert(interface.index);
+    AttachOne(interface, mode);
+  }
+  SayHeaderless(packet);
+  return chosen;
+}
+
+void PacketThread::SayHeaderless(const api::Packet& packet) {
+  std::set<std::string> headerless;
+  for (const std::string& name : HeaderlessInterfaces(interfaces_.all(), packet.interfaces, ways_)) {
+    if (!headerless_.contains(name)) spdlog::warn("packet delivery: interface {} is left alone: {}", name, kHeaderless);
+    headerless.insert(name);
+  }
+  headerless_ = std::move(headerless);
 }
 
 void PacketThread::AttachOne(const Interface& interface, api::PacketMode mode) {
@@ -255,6 +271,7 @@ void PacketThread::SayForwarding() {
 void PacketThread::WriteMaps(Clock::time_point now) {
   replan_ = false;
   const absl::Status status = WriteWanted(now);
+  LookAtWays();
   restore_ = !status.ok();
   written_ = Clock::now();
   {
@@ -277,11 +294,39 @@ absl::Status PacketThread::WriteWanted(Clock::time_point now) {
   if (restore_) {
     if (absl::Status s = Restore(now); !s.ok()) return s;
   }
-  const Host host{interfaces_.addresses(), [this](const IpAddress& to) { return interfaces_.Source(to); },
-                  [this](const IpAddress& to) { return interfaces_.Peer(to); }};
-  const absl::StatusOr<PacketPlan> plan = planner_.Next(WantedPacketServices(*applied_, host), now);
+  PacketWanted wanted = WantedByPacket(*applied_, HostNow());
+  for (const std::string& line : troubles_.Note(std::move(wanted.troubles), now)) spdlog::warn("packet delivery: {}", line);
+  const absl::StatusOr<PacketPlan> plan = planner_.Next(wanted.services, now);
   if (!plan.ok()) return plan.status();
   return maps_.Write(*plan);
+}
+
+// An endpoint is handed its packets at its end of a veth pair where the programs are attached to ours, now and after this turn.
+Host PacketThread::HostNow() {
+  const std::vector<api::PacketInterface>& names = applied_->packet.interfaces;
+  std::set<uint32_t> stay;
+  const std::vector<uint32_t> attached = programs_->Attached();
+  for (const auto& [interface, mode] : ChooseInterfaces(interfaces_.all(), names, ways_)) {
+    if (std::binary_search(attached.begin(), attached.end(), interface.index)) stay.insert(interface.index);
+  }
+  const auto peer = [this, stay = std::move(stay)](const IpAddress& to) {
+    const uint32_t veth = interfaces_.Peer(to);
+    return stay.contains(veth) ? veth : 0;
+  };
+  return {interfaces_.addresses(), [this](const IpAddress& to) { return interfaces_.Source(to); }, peer,
+          [this](const IpAddress& to) -> const Route& { return interfaces_.RouteOf(to); }, UnheardInterfaces(interfaces_.all(), names)};
+}
+
+// Those of endpoints that have left and have flows, too.
+void PacketThread::LookAtWays() {
+  std::set<uint32_t> ways;
+  for (const auto& [identity, slot] : planner_.slots()) {
+    const l4_endpoint& record = planner_.RecordOf(slot);
+    const Route& route = interfaces_.RouteOf(FromAbi(record.ip, record.port));
+    if (applied_->packet.nat != api::PacketNat::kDirect && route.kind == Route::Kind::kThere) ways.insert(route.out.begin(), route.out.end());
+  }
+  attach_ = attach_ || ways != ways_;
+  ways_ = std::move(ways);
 }
 
 absl::Status PacketThread::Restore(Clock::time_point now) {
@@ -300,6 +345,7 @@ void PacketThread::RestSlots(Clock::time_point now) {
   rested_ = sweeper_.counted_since();
   const PacketPlan plan = planner_.Rest([this](uint32_t slot) { return sweeper_.FlowsOf(slot); }, rested_, now);
   if (plan.empty()) return;
+  LookAtWays();
   if (absl::Status s = maps_.Write(plan); !s.ok()) {
     restore_ = true;
     retry_at_ = now;
@@ -323,7 +369,9 @@ void PacketThread::Publish(Clock::time_point now) {
   published_at_ = now;
   PacketStats stats;
   stats.active = true;
+  for (const PacketTrouble& one : troubles_.all()) stats.endpoint_troubles[one.identity] = one.words;
   for (const auto& [index, one] : attached_) stats.interfaces.push_back({one.name, one.how, one.trouble});
+  for (const std::string& name : applied_->packet.interfaces.empty() ? std::set<std::string>() : headerless_) stats.interfaces.push_back({name, "", kHeaderless});
   for (const std::string& name : missing_) stats.interfaces.push_back({name, "", "there is none of this name that is up"});
   for (const auto& [name, index] : planner_.services()) Add(stats.services[ServiceOfPacketService(name)], maps_.ServiceTraffic(index));
   for (const auto& [identity, slot] : planner_.slots()) {
@@ -343,7 +391,7 @@ void PacketThread::Publish(Clock::time_point now) {
   stats.half_open_entries_max = maps_.fds().half_open_max;
   stats.swept = sweeper_.swept();
   SayLimits(stats, now);
-  for (const std::string& trouble : {write_trouble_, sweeper_.trouble(), forwarding_trouble_, kept_trouble_, limit_log_.trouble()}) {
+  for (const std::string& trouble : {write_trouble_, sweeper_.trouble(), forwarding_trouble_, kept_trouble_, troubles_.Words(), limit_log_.trouble()}) {
     if (!trouble.empty()) absl::StrAppend(&stats.trouble, stats.trouble.empty() ? "" : "; ", trouble);
   }
   const std::lock_guard guard(mutex_);

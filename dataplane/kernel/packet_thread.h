@@ -23,6 +23,8 @@
 #include "dataplane/kernel/packet_plan.h"
 #include "dataplane/kernel/packet_programs.h"
 #include "dataplane/kernel/packet_stats.h"
+#include "dataplane/kernel/packet_troubles.h"
+#include "dataplane/kernel/packet_wanted.h"
 
 namespace ringway::dp {
 
@@ -65,10 +67,14 @@ class PacketThread {
   bool StaysForFlows();
   void AttachInterfaces();
   void AttachOne(const Interface& interface, api::PacketMode mode);
+  std::set<uint32_t> AttachAll(const api::Packet& packet);
+  void SayHeaderless(const api::Packet& packet);
   void SayForwarding();
   void SayKept();
   void WriteMaps(Clock::time_point now);
   absl::Status WriteWanted(Clock::time_point now);
+  Host HostNow();
+  void LookAtWays();
   absl::Status Restore(Clock::time_point now);
   void RestSlots(Clock::time_point now);
   void Publish(Clock::time_point now);
@@ -84,6 +90,9 @@ class PacketThread {
   Interfaces interfaces_;
   std::map<uint32_t, Attached> attached_;  // by interface
   std::set<std::string> missing_;          // interfaces that are asked for and not there, as last said
+  std::set<std::string> headerless_;       // those without an Ethernet header, likewise
+  std::set<uint32_t> ways_;                // interfaces by which endpoints are reached, and answer
+  PacketTroubles troubles_;
   Snapshot applied_;
   bool replan_ = false;
   bool attach_ = false;   // interfaces, or what is wanted of them, changed

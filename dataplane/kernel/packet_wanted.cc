@@ -48,38 +48,63 @@ IpAddress SourceFor(const IpAddress& endpoint, const api::Packet& packet, const 
   return host.source(endpoint);
 }
 
-void AddEndpoints(const api::Service& service, bool v6, const api::Packet& packet, const Host& host, std::vector<PacketEndpoint>& out) {
+// Why a ready endpoint gets no packets, or is not heard; empty: nothing is known against it.
+std::string TroubleOf(const Route& route, const api::Packet& packet, const Host& host) {
+  if (route.kind == Route::Kind::kOwn) return "its address is this host's own, where packets cannot be handed on to: it gets none; proxy and connect reach it";
+  if (route.kind == Route::Kind::kNone) return "this host has no route to it";
+  if (packet.nat == api::PacketNat::kDirect) return "";  // it answers past this host
+  for (const uint32_t out : route.out) {
+    if (const auto unheard = host.unheard.find(out); unheard != host.unheard.end()) return unheard->second;
+  }
+  return "";
+}
+
+// `both`: another listener leads to the endpoints of the other family.
+void AddEndpoints(const api::Service& service, bool v6, bool both, const api::Packet& packet, const Host& host, PacketService& out, std::vector<PacketTrouble>& troubles) {
   for (const api::Endpoint& endpoint : service.endpoints) {
     const auto address = ParseIp(endpoint.address, endpoint.port);
-    if (!address.ok() || address->v6 != v6) continue;
-    out.push_back({PacketIdentity(service.name, endpoint), *address, SourceFor(*address, packet, host), endpoint.weight, StateOf(endpoint.state),
-                   packet.nat == api::PacketNat::kDirect ? 0 : host.peer(*address)});
+    const bool other = address.ok() && address->v6 != v6;
+    if (!address.ok() || (other && both)) continue;
+    const uint64_t identity = PacketIdentity(service.name, endpoint);
+    const std::string trouble = other ? "it is not of its listener's address family: it gets no clients" : TroubleOf(host.route(*address), packet, host);
+    if (!trouble.empty() && endpoint.state == api::EndpointState::kReady) troubles.push_back({identity, service.name + "/" + endpoint.id, trouble});
+    if (other || host.route(*address).kind == Route::Kind::kOwn) continue;
+    out.endpoints.push_back({identity, *address, SourceFor(*address, packet, host), endpoint.weight, StateOf(endpoint.state),
+                             packet.nat == api::PacketNat::kDirect ? 0 : host.peer(*address)});
   }
 }
 
-}  // namespace
-
-std::vector<PacketService> WantedPacketServices(const api::Snapshot& snapshot, const Host& host) {
-  std::map<std::string, PacketService> wanted;
+// By name: each family of a service that a listener leads to, without endpoints yet.
+std::map<std::string, PacketService> ListenedTo(const api::Snapshot& snapshot, const Host& host) {
+  std::map<std::string, PacketService> listened;
   for (const api::Listener& listener : snapshot.listeners) {
     if (listener.delivery != api::Delivery::kPacket || listener.routes.size() != 1) continue;
     const auto bind = ParseBind(listener.bind);
     if (!bind.ok()) continue;
-    const std::string& service_name = listener.routes[0].service;
-    const std::string name = PacketServiceName(service_name, bind->v6);
-    const bool fresh = !wanted.contains(name);
-    PacketService& service = wanted[name];
+    const std::string name = PacketServiceName(listener.routes[0].service, bind->v6);
+    PacketService& service = listened[name];
     AddVips(*bind, listener.protocol == api::Protocol::kUdp, host, service.vips);
-    if (!fresh) continue;
     service.name = name;
     service.mode = ModeOf(snapshot.packet.nat);
     service.silent = snapshot.packet.on_dead == api::OnDead::kSilence;
-    const auto known = std::find_if(snapshot.services.begin(), snapshot.services.end(), [&](const api::Service& s) { return s.name == service_name; });
-    if (known != snapshot.services.end()) AddEndpoints(*known, bind->v6, snapshot.packet, host, service.endpoints);
   }
-  std::vector<PacketService> services;
-  for (auto& [name, service] : wanted) services.push_back(std::move(service));
-  return services;
+  return listened;
+}
+
+}  // namespace
+
+PacketWanted WantedByPacket(const api::Snapshot& snapshot, const Host& host) {
+  PacketWanted wanted;
+  std::map<std::string, PacketService> listened = ListenedTo(snapshot, host);
+  for (const api::Service& known : snapshot.services) {
+    for (const bool v6 : {false, true}) {
+      const auto service = listened.find(PacketServiceName(known.name, v6));
+      if (service == listened.end()) continue;
+      AddEndpoints(known, v6, listened.contains(PacketServiceName(known.name, !v6)), snapshot.packet, host, service->second, wanted.troubles);
+    }
+  }
+  for (auto& [name, service] : listened) wanted.services.push_back(std::move(service));
+  return wanted;
 }
 
 bool WantsPacketDelivery(const api::Snapshot& snapshot) {

@@ -198,8 +198,11 @@ void Collector::SetPacket(StatsModel& model) const {
     for (EndpointStats& endpoint : service.endpoints) {
       const auto record = records.find({service.name, endpoint.id});
       if (record == records.end() || record->second->endpoint.generation != endpoint.generation) continue;
-      const auto traffic = model.packet.endpoints.find(PacketIdentity(service.name, record->second->endpoint));
+      const uint64_t identity = PacketIdentity(service.name, record->second->endpoint);
+      const auto traffic = model.packet.endpoints.find(identity);
       if (traffic != model.packet.endpoints.end()) endpoint.packet = traffic->second;
+      const auto trouble = model.packet.endpoint_troubles.find(identity);
+      if (trouble != model.packet.endpoint_troubles.end()) endpoint.packet_trouble = trouble->second;
     }
   }
   for (size_t i = 0; i < model.listeners.size(); ++i) {

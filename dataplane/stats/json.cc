@@ -90,7 +90,8 @@ json::object Endpoint(const EndpointStats& e) {
           {"connect_chosen", e.connect_chosen},
           {"connect_open", e.connect_open},
           {"responses", ByClass(e.responses)},
-          {"packet", Traffic(e.packet)}};
+          {"packet", Traffic(e.packet)},
+          {"packet_trouble", e.packet_trouble}};
 }
 
 json::object Service(const ServiceStats& s) {

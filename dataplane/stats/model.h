@@ -37,6 +37,7 @@ struct EndpointStats {
   Responses responses{};
   uint64_t rate = 0, rate_max = 0;  // exchanges a second
   PacketTraffic packet;  // by packet delivery
+  std::string packet_trouble;  // ready, and yet it gets no packets or is not heard: why
 };
 
 struct ServiceStats {

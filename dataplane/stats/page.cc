@@ -209,8 +209,9 @@ std::string PacketEndpoints(const ServiceStats& s, const std::string& key) {
   std::string out = HeadRow({"by packet", "flows now", "flows", "reset", "dropped", "refused", "packets in", "bytes in", "packets out", "bytes out", "SYN again", "rtt", "client rtt"});
   for (size_t i = 0; i < s.endpoints.size(); ++i) {
     const PacketTraffic& t = s.endpoints[i].packet;
+    const std::string& trouble = s.endpoints[i].packet_trouble;
     const std::string k = absl::StrCat(key, "endpoints/", i, "/packet/");
-    absl::StrAppend(&out, "<tr><td>", HtmlEscaped(s.endpoints[i].id), "</td>");
+    absl::StrAppend(&out, "<tr><td>", HtmlEscaped(s.endpoints[i].id), trouble.empty() ? "" : " " + Badge("bad", trouble), "</td>");
     out += Number(k + "flows", t.flows) + Number(k + "flows_opened", t.flows_opened) + Number(k + "flows_reset", t.flows_reset) +
            Number(k + "flows_dropped", t.flows_dropped) + Number(k + "refused", t.refused) + Number(k + "packets_to_endpoint", t.packets_to_endpoint) +
            Size(k + "bytes_to_endpoint", t.bytes_to_endpoint) + Number(k + "packets_to_client", t.packets_to_client) +
@@ -375,7 +376,7 @@ std::string LayoutOf(const StatsModel& m) {
     add(s.by_packet ? "packet" : "");
     add(s.name), add(s.balance);
     for (const EndpointStats& e : s.endpoints) {
-      add(e.id), add(e.address), add(e.state), add(e.reason);
+      add(e.id), add(e.address), add(e.state), add(e.reason), add(e.packet_trouble);
       add(absl::StrCat(e.generation, " ", e.ejected));
     }
     add("end");

@@ -162,6 +162,15 @@ TEST(RenderPage, PacketDeliveryThatIsNotPossibleSaysWhy) {
   EXPECT_THAT(page, HasSubstr("proxy instead of packet"));
 }
 
+TEST(RenderPage, AnEndpointThatGetsNoPacketsSaysWhy) {
+  StatsModel model = SampleModel();
+  const std::string before = RenderPage(model);
+  model.services[0].endpoints[0].packet_trouble = "<own>";
+  EXPECT_THAT(RenderPage(model), HasSubstr("<span class=\"state bad\">&lt;own&gt;</span>"));
+  EXPECT_THAT(before, Not(HasSubstr("&lt;own&gt;")));
+  EXPECT_THAT(RenderJson(model), HasSubstr("\"packet_trouble\":\"<own>\""));
+}
+
 TEST(RenderPrometheus, ACatalogOfWhichNothingIsKnownHasNoAge) {
   StatsModel model = SampleModel();
   model.catalog = {};
