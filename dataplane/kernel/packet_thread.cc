@@ -168,6 +168,7 @@ void PacketThread::Turn(Clock::time_point now) {
   if (interfaces_.Look(now)) replan_ = attach_ = true;  // addresses and ways may be others
   if (replan_ || (restore_ && now >= retry_at_)) WriteMaps(now);
   if (attach_ || (ending_ && !FlowsLeft())) AttachInterfaces();
+  if (replan_ && !restore_) WriteMaps(now);  // what is attached now may be handed packets
   sweeper_.SetTimeouts(applied_->packet.timeouts);
   Sweep(now);
   RestSlots(now);
