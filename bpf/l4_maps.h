@@ -79,7 +79,8 @@ struct l4_work {
 	struct l4_flow back;
 	__u32 port_start; // of the search for a port
 	__u32 port_step;
-	__u32 port_recycle;
+	__u32 port_recycle; // 0: none; else its place in the search, plus one
+	__u32 port_worth;
 	int action; // TC_ACT_*: what tc is to do
 	__u8 buffer[256];
 };

@@ -32,29 +32,55 @@ static __always_inline __be16 l4_port_at(__u32 index)
 	return bpf_htons(first + index % (last >= first ? last - first + 1 : 1));
 }
 
-// Whether a flow may lose its port to another before it is swept: it is over, or, of a flood of SYNs, will never begin.
-static __always_inline bool l4_port_may_go(__u8 state, __u32 tick)
+#define L4_PORT_OF_OVER (~0u)
+
+// How well a flow may lose its port to one that begins at `now`; 0: not at all. Best one that is over; else, of a flood, the one
+// whose handshake, or question, is the oldest: a client that is real answers within a round trip. `opened` and `now` are ticks of
+// UDP, moments of TCP; another CPU's may be later than ours.
+static __always_inline __u32 l4_port_worth(__u8 state, __u32 opened, __u32 now)
 {
-	return l4_state_over(state) || l4_state_stalled(state, tick, l4_tick());
+	__s32 age = now - opened;
+
+	if (l4_state_over(state))
+		return L4_PORT_OF_OVER;
+	if (state == L4_UDP_NEW || state == L4_UDP_ANSWERED)
+		return age >= 1 ? age : 0;
+	if (state > L4_SYN_ACK)
+		return 0;
+	if (!opened)
+		age = L4_MOMENTS_REPEATED;
+	return age >= L4_MOMENTS_HANDSHAKE ? age : 0;
 }
 
-// One port: bpf_loop's callback, which ends the loop with 1. Remembers one whose flow may lose it.
+static __always_inline void l4_port_note(struct l4_work *work, const struct l4_flow *held, __u32 index)
+{
+	__u32 worth = l4_port_worth(held->state, held->opened, work->flow.opened);
+
+	if (worth <= work->port_worth)
+		return;
+	work->port_worth = worth;
+	work->port_recycle = index + 1;
+}
+
+// One port: bpf_loop's callback, which ends the loop with 1. Remembers the one whose flow may best lose it. Nearly always the first
+// port is free; of further ones it is cheaper to look before.
 static long l4_port_probe(__u32 index, void *context)
 {
 	struct l4_work *work = l4_work();
-	struct l4_flow *held;
+	struct l4_flow *held = NULL;
 	bool half_open;
+	__u32 at;
 
 	if (!work)
 		return 1;
-	index = work->port_start + index * work->port_step;
-	work->other.dest_port = l4_port_at(index);
-	if (l4_reserve(work)) {
-		held = work->port_recycle ? NULL : l4_flow_find(&work->other, &half_open);
-		if (held && l4_port_may_go(held->state, held->tick))
-			work->port_recycle = index + 1;
+	at = work->port_start + index * work->port_step;
+	work->other.dest_port = l4_port_at(at);
+	if (index)
+		held = l4_flow_find(&work->other, &half_open);
+	if (held)
+		l4_port_note(work, held, at);
+	if (held || l4_reserve(work))
 		return 0;
-	}
 	*(bool *)context = true;
 	return 1;
 }
@@ -75,7 +101,7 @@ static __always_inline int l4_port_recycle(struct l4_work *work)
 	held = l4_flow_find(&work->other, &half_open);
 	if (held) {
 		seen = l4_life_of(held);
-		if (!l4_port_may_go(seen.of.state, *(volatile __u32 *)&held->tick) || !l4_flow_claim(held, seen))
+		if (!l4_port_worth(seen.of.state, seen.of.opened, work->flow.opened) || !l4_flow_claim(held, seen))
 			return -1;
 		l4_key_of_other(&client, held, work->other.protocol);
 		bpf_map_delete_elem(&l4_flows, &client);
@@ -87,7 +113,7 @@ static __always_inline int l4_port_recycle(struct l4_work *work)
 	}
 	if (l4_reserve(work))
 		return -1;
-	l4_event(L4_EVENT_PORT_RECYCLED);
+	l4_event(work->port_worth == L4_PORT_OF_OVER ? L4_EVENT_PORT_RECYCLED : L4_EVENT_HALF_OPEN_DISPLACED);
 	return 0;
 }
 
@@ -135,7 +161,7 @@ static __always_inline int l4_port_take(l4_ctx *ctx, const struct l4_packet *p, 
 	for (int i = 0; i < L4_PORT_TRIES; i++) {
 		bool found = false;
 
-		work->port_recycle = 0;
+		work->port_recycle = work->port_worth = 0;
 		bpf_loop(L4_PORT_PROBES, l4_port_probe, &found, 0);
 		if (!found && l4_port_recycle(work)) {
 			if (!work->port_recycle)

@@ -67,12 +67,6 @@ static __always_inline __u32 l4_moment(void)
 	return (__u32)(bpf_ktime_get_ns() >> L4_MOMENT_SHIFT) | 1;
 }
 
-// A handshake that a client would have finished by now.
-static __always_inline bool l4_state_stalled(__u8 state, __u32 tick, __u32 now)
-{
-	return state <= L4_SYN_ACK && now - tick >= 2;
-}
-
 // One side's FIN was seen.
 static __always_inline bool l4_state_closing(__u8 state)
 {

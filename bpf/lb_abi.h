@@ -252,11 +252,12 @@ LB_SIZE_ASSERT(l4_fragment, 48);
 	X(EVENT_PROMOTED, "flow confirmed by its client")                                                                      \
 	X(EVENT_TABLE_FULL, "flow could not be confirmed: the flow table is full")                                             \
 	X(EVENT_REUSED, "closed flow replaced by a new one of the same addresses")                                             \
-	X(EVENT_PORT_RECYCLED, "port of a flow that is over or never began taken before its time")                                                  \
+	X(EVENT_PORT_RECYCLED, "port of a flow that is over taken before its time")                                                \
 	X(EVENT_PORT_LOCAL, "port left to a socket of this machine")                                                           \
 	X(EVENT_NAT_FALLBACK, "client's own address could not be kept")                                                        \
 	X(EVENT_NOT_READY, "the table's choice was not ready: another was taken")                                              \
-	X(EVENT_RACED, "another CPU made the flow first")
+	X(EVENT_RACED, "another CPU made the flow first")                                                                      \
+	X(EVENT_HALF_OPEN_DISPLACED, "port of the oldest half-open flow taken for a new one, as in a flood")
 
 #define L4_REASON_NAME(name, text) L4_##name,
 enum l4_reason { L4_REASONS_LIST(L4_REASON_NAME) L4_REASONS };
@@ -272,6 +273,8 @@ LB_SIZE_ASSERT(l4_count, 16);
 /* Round trips of handshakes, by a clock of 2^10 ns. A step that was repeated is left out (Karn). */
 #define L4_MOMENT_SHIFT 10
 #define L4_MOMENTS_MAX (1 << 24) /* 17 s: no handshake takes longer, something else was measured */
+#define L4_MOMENTS_HANDSHAKE 97656 /* 0.1 s: so long a half-open flow keeps its port however many want one */
+#define L4_MOMENTS_REPEATED 976562 /* 1 s: as old counts one with a repeated step, whose beginning is not known */
 #define L4_MOMENTS_REPEAT 97656  /* 0.1 s: sooner nobody repeats a step; XDP and tc may both see one packet */
 
 struct l4_round_trip {

@@ -18,7 +18,7 @@ constexpr Words kWords[] = {
     {"no endpoint is ready", "new connections are refused"},
     {"no port is free towards an endpoint (packet.snat_ports)", "new connections are refused; a wider range, more endpoints, or \"nat\": \"transparent\" give more"},
     {"the flow table is full (packet.flows_max)", "new connections stay among the half-open ones and are lost when newer ones push them out"},
-    {"the table of half-open connections is full, as in a flood of SYNs", "the oldest of them are pushed out"},
+    {"half-open connections displace older ones, as in a flood of SYNs", "ports, or the table of half-open ones, are used up; clients that are slow to answer may be reset"},
 };
 
 void Append(std::string& list, const std::string& name) { absl::StrAppend(&list, list.empty() ? "" : ", ", name); }
@@ -30,8 +30,9 @@ std::array<uint64_t, PacketLimitLog::kKinds> PacketLimitLog::Since(const PacketL
   std::array<uint64_t, kKinds> since{};
   since[kNoPort] = more(limits.no_port, before_.no_port);
   since[kTableFull] = more(limits.table_full, before_.table_full);
-  // The kernel pushes out a little before the map is full: each CPU keeps some entries free.
-  since[kHalfOpenFull] = limits.half_open_max != 0 && limits.half_open_entries * 10 >= limits.half_open_max * 9 ? 1 : 0;
+  since[kHalfOpen] = more(limits.half_open_displaced, before_.half_open_displaced);
+  // What the kernel itself pushes out is not counted. It does so a little before the map is full: each CPU keeps some entries free.
+  if (limits.half_open_max != 0 && limits.half_open_entries * 10 >= limits.half_open_max * 9) ++since[kHalfOpen];
   for (const auto& [name, service] : limits.services) {
     const auto old = before_.services.find(name);
     const uint64_t refused = old == before_.services.end() ? 0 : more(service.refused, old->second.refused);
@@ -56,12 +57,12 @@ std::string PacketLimitLog::Line(Kind kind, uint64_t more, const std::string& na
     return absl::StrCat(what, ": ", kWords[kind].meaning);
   }
   if (now - state.at < kLineEvery) return "";
-  const std::string count = kind == kHalfOpenFull ? "" : absl::StrCat(", ", state.untold, " times in a minute, ", state.count, " since it began");
+  const std::string count = absl::StrCat(", ", state.untold, " times in a minute, ", state.count, " since it began");
   state.at = now;
   state.on = state.untold != 0;
   state.untold = 0;
   return state.on ? absl::StrCat(what, ", still", count)
-                  : absl::StrCat(what, ": not any more for a minute", kind == kHalfOpenFull ? "" : absl::StrCat(", ", state.count, " times in all"));
+                  : absl::StrCat(what, ": not any more for a minute, ", state.count, " times in all");
 }
 
 std::vector<std::string> PacketLimitLog::Tick(const PacketLimits& limits, Clock::time_point now) {

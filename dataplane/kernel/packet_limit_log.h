@@ -21,6 +21,7 @@ struct PacketLimits {
   std::map<std::string, Service> services;
   uint64_t no_port = 0;
   uint64_t table_full = 0;
+  uint64_t half_open_displaced = 0;
   uint64_t half_open_entries = 0;  // at the last count
   uint64_t half_open_max = 0;
 };
@@ -35,7 +36,7 @@ class PacketLimitLog {
   const std::string& trouble() const { return trouble_; }
 
  private:
-  enum Kind { kNoEndpoint, kNoPort, kTableFull, kHalfOpenFull, kKinds };
+  enum Kind { kNoEndpoint, kNoPort, kTableFull, kHalfOpen, kKinds };
   struct State {
     bool on = false;
     uint64_t count = 0;      // since it began

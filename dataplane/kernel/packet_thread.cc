@@ -404,6 +404,7 @@ void PacketThread::SayLimits(const PacketStats& stats, Clock::time_point now) {
   PacketLimits limits{.services = {},
                       .no_port = stats.reasons[L4_NO_PORT].packets,
                       .table_full = stats.reasons[L4_EVENT_TABLE_FULL].packets,
+                      .half_open_displaced = stats.reasons[L4_EVENT_HALF_OPEN_DISPLACED].packets,
                       .half_open_entries = stats.half_open_entries,
                       .half_open_max = stats.half_open_entries_max};
   std::set<uint32_t> ready;

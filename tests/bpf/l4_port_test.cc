@@ -2,6 +2,7 @@
 #include <arpa/inet.h>
 #include <sched.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <atomic>
@@ -23,6 +24,21 @@ class L4Port : public L4World {
     options.port_first = first;
     options.port_last = last;
     return options;
+  }
+
+  static uint32_t Moment() {
+    timespec now{};
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return static_cast<uint32_t>((static_cast<uint64_t>(now.tv_sec) * 1000000000 + static_cast<uint64_t>(now.tv_nsec)) >> L4_MOMENT_SHIFT) | 1;
+  }
+
+  // Half-open flows began when `when` says, by the client's port and what stands there.
+  template <typename When>
+  static void Opened(L4Rig& rig, When when) {
+    for (auto [key, flow] : rig.HalfOpen()) {
+      flow.opened = when(ntohs(flow.flags & L4_FLOW_CLIENT ? key.source_port : flow.dest_port), flow.opened);
+      rig.PutHalfOpen(key, flow);
+    }
   }
 
   // Opens `count` flows from ports `first_port` on from two CPUs at once, each for a client of its own.
@@ -56,9 +72,7 @@ TEST_P(L4Port, TheRangeIsUsedUpThenRefused) {
   Serve(rig, L4_NAT);
   std::set<uint16_t> ports;
   for (uint16_t i = 0; i < 64; ++i) {
-    const Outcome syn = rig.Run(way(), FromClient(kSyn, static_cast<uint16_t>(40000 + i)));
-    EXPECT_EQ(Name(syn.verdict), "TO_ENDPOINT");
-    ports.insert(syn.reading.packet.source_port);
+    ports.insert(Connect(rig, static_cast<uint16_t>(40000 + i)).source_port);
   }
   EXPECT_EQ(ports.size(), 64u);
   EXPECT_EQ(*ports.begin(), 20000);
@@ -113,18 +127,29 @@ TEST_P(L4Port, AFlowThatIsOverGivesItsPortUpBeforeItsTime) {
 }
 
 // A flood of SYNs that took every port: those whose client should have answered long ago give way, fresh ones do not.
-TEST_P(L4Port, AStalledHandshakeGivesItsPortUp) {
+TEST_P(L4Port, AnOldHandshakeGivesItsPortUp) {
   L4Rig rig(Range(20000, 20003));
   Serve(rig, L4_NAT);
   for (uint16_t i = 0; i < 4; ++i) rig.Run(way(), FromClient(kSyn, static_cast<uint16_t>(40000 + i)));
+  Opened(rig, [](uint16_t, uint32_t opened) { return opened + 100 * L4_MOMENTS_REPEATED; });  // fresh, however long this takes
   EXPECT_EQ(Name(rig.Run(way(), FromClient(kSyn, 50000)).verdict), "NO_PORT");
-  for (auto [key, flow] : rig.HalfOpen()) {
-    flow.tick -= 3;
-    rig.PutHalfOpen(key, flow);
-  }
-  EXPECT_EQ(Name(rig.Run(way(), FromClient(kSyn, 50000)).verdict), "TO_ENDPOINT");
+  Opened(rig, [](uint16_t client, uint32_t) { return Moment() - (client == 40002 ? 3 : 2) * L4_MOMENTS_REPEATED; });
+  EXPECT_EQ(Name(rig.Run(way(), FromClient(kSyn, 50001)).verdict), "TO_ENDPOINT");
   EXPECT_EQ(rig.HalfOpen().size(), 8u);
-  EXPECT_EQ(rig.Count(L4_EVENT_PORT_RECYCLED), 1u);
+  EXPECT_EQ(rig.Count(L4_EVENT_HALF_OPEN_DISPLACED), 1u);
+  EXPECT_EQ(Name(rig.Run(way(), FromClient(kAck, 40002)).verdict), "NO_FLOW") << "the oldest";
+  EXPECT_EQ(Name(rig.Run(way(), FromClient(kAck, 40001)).verdict), "TO_ENDPOINT");
+}
+
+// Questions, too: of a flood of them the oldest gives way, one of this second does not.
+TEST_P(L4Port, AnOldQuestionGivesItsPortUp) {
+  L4Rig rig(Range(20000, 20003));
+  Serve(rig, L4_NAT);
+  for (uint16_t i = 0; i < 4; ++i) rig.Run(way(), Query(static_cast<uint16_t>(40000 + i)));
+  Opened(rig, [](uint16_t client, uint32_t tick) { return client == 40001 ? tick - 2 : tick + 100; });
+  EXPECT_EQ(Name(rig.Run(way(), Query(50000)).verdict), "TO_ENDPOINT");
+  EXPECT_EQ(Name(rig.Run(way(), Query(50001)).verdict), "NO_PORT");
+  EXPECT_EQ(rig.Count(L4_EVENT_HALF_OPEN_DISPLACED), 1u);
 }
 
 TEST_P(L4Port, APortOfThisMachinesSocketsIsLeftToThem) {
@@ -196,7 +221,7 @@ TEST_P(L4Port, TwoCpusNeverTakeTheSamePortFromAnotherFlow) {
     for (uint16_t round = 0; round < kRounds; ++round) {
       rig.ForgetFlows();
       for (auto [key, flow] : begun) {
-        if (kind == kStalled) flow.tick -= 3;
+        if (kind == kStalled) flow.opened -= 3000000;
         if (kind != kStalled) flow.state = L4_RESET;
         kind == kOverAndConfirmed ? rig.PutConfirmed(key, flow) : rig.PutHalfOpen(key, flow);
       }

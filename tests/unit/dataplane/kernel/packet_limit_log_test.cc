@@ -66,6 +66,8 @@ TEST_F(PacketLimitLogTest, FullTablesAreSaid) {
   limits_.half_open_entries = 10;
   EXPECT_THAT(At(12s), IsEmpty());
   EXPECT_EQ(log_.trouble(), "");
+  limits_.half_open_displaced = 41;
+  EXPECT_THAT(At(62s), ElementsAre(HasSubstr("not any more for a minute, 1 times in all"), HasSubstr("flood of SYNs, still, 41 times in a minute")));
 }
 
 }  // namespace
