@@ -253,6 +253,9 @@ void PacketThread::AttachOne(const Interface& interface, api::PacketMode mode) {
   const std::string now_how = how.ok() ? *how : "";
   if (now_how != attached.how && how.ok()) spdlog::info("packet delivery: interface {} by {}", interface.name, now_how);
   if (trouble != attached.trouble && !trouble.empty()) spdlog::error("packet delivery: interface {}: {}", interface.name, trouble);
+  if (how.ok() && !std::exchange(firewall_said_, true)) {
+    spdlog::info("packet delivery: its packets pass this host's firewall (INPUT, FORWARD) unseen; docs/operating/packet.md says where to filter");
+  }
   attached = {interface.name, mode, now_how, trouble};
 }
 

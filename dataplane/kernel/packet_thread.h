@@ -94,6 +94,7 @@ class PacketThread {
   std::set<uint32_t> ways_;                // interfaces by which endpoints are reached, and answer
   PacketTroubles troubles_;
   Snapshot applied_;
+  bool firewall_said_ = false;
   bool replan_ = false;
   bool attach_ = false;   // interfaces, or what is wanted of them, changed
   bool ending_ = false;   // no listener has packet delivery any more, flows are left

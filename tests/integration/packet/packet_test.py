@@ -138,6 +138,15 @@ class Way(Packet):
         self.assert_said("no endpoint is ready of web (IPv4)")
 
 
+    def test_the_hosts_firewall_does_not_see_the_packets_and_the_log_says_so(self):
+        self.network.balancer.exec("iptables", "-P", "INPUT", "DROP")
+        self.network.balancer.exec("iptables", "-P", "FORWARD", "DROP")
+        self.network.balancer.exec("iptables", "-A", "INPUT", "-i", "lo", "-j", "ACCEPT")  # the stats
+        self.start()
+        self.assert_all_alive(self.many(10))
+        self.assertEqual(self.balancer.words().count("firewall"), 1, self.balancer.words())
+
+
 class Limit(Packet):
     """What is refused or full is said: a line in the log, the page's words, a metric."""
 
