@@ -7,10 +7,14 @@ kill of the         nothing, and no connection: the kernel goes on, with new con
 dataplane, control
 plane
 """
+import hashlib
+import json
 import time
+import urllib.request
 
 import ringway_client as rw
 import scenarios
+import stack as stack_module
 from scenarios import Run, must_be_flawless, row
 
 # The lease of a killed container's sidecar ends at once; what began before may wait for its time-out.
@@ -32,6 +36,62 @@ def kernel_delivers(stack, _folder):
 
 def kernel_flows(stack):
     return next(s for s in stack.stats.json()["services"] if s["name"] == "web")["packet"]["flows_opened"]
+
+
+def bulk(stack, _folder):
+    """What arrives is what was sent, and many connections at a time live."""
+    url = f"http://127.0.0.1:{stack.ports['http']}/big.php?bytes=50000000"
+    for _ in range(3):
+        _, headers, body = rw.get(url, timeout=60)
+        if hashlib.sha256(body).hexdigest() != headers["X-Content-SHA256"]:
+            raise rw.GaveUp(f"{len(body)} bytes of {url} are not those that were sent")
+
+
+UDP_SERVER = """$s = stream_socket_server("udp://0.0.0.0:%d", $e, $m, STREAM_SERVER_BIND);
+while (true) { $d = stream_socket_recvfrom($s, 65536, 0, $peer); stream_socket_sendto($s, gethostname() . ":" . hash("sha256", $d), 0, $peer); }"""
+UDP_CLIENT = """for ($i = 0; $i < 90; $i++) {
+  $s = stream_socket_client("udp://ringway:%d"); stream_set_timeout($s, 2);
+  $d = random_bytes(1 + $i * 40); fwrite($s, $d);
+  $a = explode(":", (string)fread($s, 4096)); echo ($a[1] ?? "") === hash("sha256", $d) ? $a[0] : "lost", "\n"; }"""
+
+
+def php(stack, *options, code):
+    """A container of the web image in the stack's network that runs this; what it printed, or with -d its id."""
+    return stack.docker("run", "--rm", "--network", f"{stack_module.PROJECT}_default", *options, "--entrypoint", "php",
+                        stack.environment["RINGWAY_WEB_IMAGE"], "-r", code % stack_module.UDP_PORT).split()
+
+
+def agent(stack, path, body=None):
+    request = urllib.request.Request(f"{stack.catalog.url}/v1/agent/service/{path}", method="PUT", data=json.dumps(body or {}).encode())
+    with urllib.request.urlopen(request, timeout=10) as answer:
+        return answer.status
+
+
+def ready_for_udp(stack):
+    return [e["id"] for s in stack.stats.json()["services"] if s["name"] == "udp" for e in s["endpoints"] if e["state"] == "ready"]
+
+
+def datagrams(stack, _folder):
+    """A UDP service of two containers, asked by a third: small questions and some of three fragments; then one leaves."""
+    made = []
+    try:
+        for number in range(2):
+            made += php(stack, "-d", code=UDP_SERVER)
+            address = next(iter(stack.inspect(made[-1])["NetworkSettings"]["Networks"].values()))["IPAddress"]
+            agent(stack, "register", {"ID": f"udp-{number}", "Name": "udp", "Address": address, "Port": stack_module.UDP_PORT})
+        rw.wait_until(lambda: len(ready_for_udp(stack)) == 2, 10, "two endpoints of the UDP service")
+        names = [container[:12] for container in made]
+        if set(php(stack, code=UDP_CLIENT)) != set(names):
+            raise rw.GaveUp(f"90 datagrams: not all were answered by {names}, or not by both")
+        agent(stack, "deregister/udp-0")
+        rw.wait_until(lambda: len(ready_for_udp(stack)) == 1, 10, "one to have left")
+        seen = set(php(stack, code=UDP_CLIENT))
+        if seen != {names[1]}:
+            raise rw.GaveUp(f"90 datagrams after {names[0]} had left: {seen}, wanted {names[1]}")
+    finally:
+        for container in made:
+            stack.docker("rm", "-f", container, check=False)
+        agent(stack, "deregister/udp-1")
 
 
 def client_address(stack, _folder):
@@ -94,5 +154,5 @@ def kill_controlplane(stack, folder):
     return kill_program(stack, folder, "ringway-controlplane")
 
 
-ALL = [("kernel-delivers", kernel_delivers), ("client-address", client_address), ("scale", scale), ("kill-container", kill_container),
+ALL = [("kernel-delivers", kernel_delivers), ("client-address", client_address), ("bulk", bulk), ("datagrams", datagrams), ("scale", scale), ("kill-container", kill_container),
        ("kill-dataplane", kill_dataplane), ("kill-controlplane", kill_controlplane), ("stop", scenarios.stop)]

@@ -3,6 +3,7 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 sys.path.insert(0, os.path.join(ROOT, "tests", "support"))
@@ -17,6 +18,22 @@ COMPOSE = os.path.join(ROOT, "deploy", "compose.yaml")
 BESIDE = {"proxy": [], "packet": [os.path.join(ROOT, "deploy", "compose.packet.yaml")]}
 
 
+# A service over UDP beside the one of deploy/ringway-packet.json.
+UDP_PORT = 5300
+UDP_LISTENER = f'{{ "name": "udp", "bind": "0.0.0.0:{UDP_PORT}", "protocol": "udp", "delivery": "packet", "service": "udp" }}'
+
+
+def packet_config():
+    """The configuration of packet delivery as it is in deploy/, and the UDP service; a file that goes with the object."""
+    with open(os.path.join(ROOT, "deploy", "ringway-packet.json")) as file:
+        text = file.read()
+    made = tempfile.NamedTemporaryFile("w", prefix="ringway-packet-", suffix=".json")
+    made.write(text.replace('"listeners": [', f'"listeners": [ {UDP_LISTENER},'))
+    made.flush()
+    os.chmod(made.name, 0o644)
+    return made
+
+
 class Stack:
     def __init__(self, host, delivery="proxy"):
         self.host = host
@@ -25,6 +42,9 @@ class Stack:
         self.environment = dict(os.environ, RINGWAY_IMAGE="ringway:e2e", RINGWAY_WEB_IMAGE="ringway-web:e2e",
                                 RINGWAY_HTTP_PORT=str(self.ports["http"]), RINGWAY_STATS_PORT=str(self.ports["stats"]),
                                 RINGWAY_CATALOG_PORT=str(self.ports["catalog"]), BUILDKIT_PROGRESS="plain")
+        if delivery == "packet":
+            self.config = packet_config()
+            self.environment["RINGWAY_CONFIG_FILE"] = self.config.name
         if host:
             self.environment["DOCKER_HOST"] = host
         self.stats = rw.Stats(f"http://127.0.0.1:{self.ports['stats']}")
