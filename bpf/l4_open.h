@@ -112,10 +112,11 @@ static __always_inline int l4_refuse_empty(const struct l4_vip *vip)
 {
 	__u32 service = vip->service;
 	struct l4_traffic *traffic = bpf_map_lookup_elem(&l4_service_traffic, &service);
+	bool silent = vip->flags & L4_VIP_SILENT;
 
-	if (traffic && !L4_IS_XDP) // what XDP refuses, tc refuses once more
+	if (traffic && (silent || !L4_IS_XDP)) // what XDP refuses aloud, tc refuses once more
 		traffic->refused++;
-	return vip->flags & L4_VIP_SILENT ? L4_SILENCED : L4_NO_ENDPOINT;
+	return silent ? L4_SILENCED : L4_NO_ENDPOINT;
 }
 
 // Asks for its work itself, as l4_continue.

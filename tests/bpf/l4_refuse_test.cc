@@ -75,6 +75,7 @@ TEST_P(L4Refuse, SilenceWhereTheServiceWantsIt) {
     EXPECT_EQ(Name(outcome.verdict), "SILENCED");
     EXPECT_EQ(outcome.action, outcome.by_xdp ? kXdpDrop : kTcShot);
   }
+  EXPECT_EQ(rig.ServiceTraffic().refused, 2u) << "the new ones, each once";
 }
 
 TEST_P(L4Refuse, MiddleOfAnUnknownConnectionIsReset) {
