@@ -1,6 +1,7 @@
 // Sums and quantiles of the stats; see model.h.
 #include "dataplane/stats/model.h"
 
+#include <algorithm>
 #include <numeric>
 
 namespace ringway::dp {
@@ -16,6 +17,10 @@ uint64_t CountOf(const std::vector<EndpointStats>& endpoints, const char* state)
 }  // namespace
 
 uint64_t ServiceStats::Ready() const { return CountOf(endpoints, "ready"); }
+
+uint64_t ServiceStats::Doubtful() const {
+  return static_cast<uint64_t>(std::count_if(endpoints.begin(), endpoints.end(), [](const EndpointStats& e) { return e.state == "ready" && !e.reason.empty(); }));
+}
 uint64_t ServiceStats::Ejected() const { return CountOf(endpoints, "ejected"); }
 
 uint64_t ServiceStats::Sum(uint64_t EndpointStats::*member) const {

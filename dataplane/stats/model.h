@@ -57,6 +57,7 @@ struct ServiceStats {
   std::vector<EndpointStats> endpoints;  // sorted by id
 
   uint64_t Ready() const;
+  uint64_t Doubtful() const;  // of the ready ones those of which something is said: kept although their checks fail, ejected in part
   uint64_t Ejected() const;  // kept out by every worker
   // Sums over the endpoints.
   uint64_t Sum(uint64_t EndpointStats::*member) const;

@@ -167,8 +167,8 @@ std::string ListenerSection(const StatsModel& m) {
 }
 
 std::string StateCells(const EndpointStats& e, const std::string& k) {
-  const bool in_part = e.ejected != 0 && e.state == "ready";
-  std::string out = absl::StrCat("<td class=\"text\">", Badge(in_part ? "warn" : StateKind(e.state), in_part ? "ejected in part" : e.state),
+  const bool in_part = e.ejected != 0 && e.state == "ready", doubtful = e.state == "ready" && !e.reason.empty();
+  std::string out = absl::StrCat("<td class=\"text\">", Badge(doubtful ? "warn" : StateKind(e.state), in_part ? "ejected in part" : e.state),
                                  "</td><td class=\"reason\">", HtmlEscaped(e.reason));
   if (e.ejected != 0) out += "; back in " + Live("span", k + "ejected_ms", 'd', Duration(e.ejected_ms));
   return out + "</td>";
@@ -224,10 +224,10 @@ std::string PacketEndpoints(const ServiceStats& s, const std::string& key) {
 
 std::string ServiceSection(const ServiceStats& s, size_t index) {
   const std::string k = absl::StrCat("services/", index, "/");
-  const uint64_t ready = s.Ready();
+  const uint64_t ready = s.Ready(), doubtful = s.Doubtful();
   std::string out = absl::StrCat("<section><h2>", HtmlEscaped(s.name), " ",
-                                 Badge(ready == 0 ? "bad" : ready < s.endpoints.size() ? "warn" : "good",
-                                       absl::StrCat(ready, " of ", s.endpoints.size(), " ready")),
+                                 Badge(ready == 0 ? "bad" : ready < s.endpoints.size() || doubtful > 0 ? "warn" : "good",
+                                       absl::StrCat(ready, " of ", s.endpoints.size(), " ready", doubtful > 0 ? absl::StrCat(", ", doubtful, " in doubt") : "")),
                                  " <small>", HtmlEscaped(s.balance), "</small></h2><div class=\"facts\">");
   const auto number = [&](const char* name, const char* key, uint64_t v) {
     return Fact(name, Live("b", k + key, 'n', Grouped(v)));

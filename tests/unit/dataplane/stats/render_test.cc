@@ -205,6 +205,19 @@ TEST(RenderPage, AnEjectedEndpointStandsOutWithReasonAndTime) {
   EXPECT_THAT(RenderPage(model), HasSubstr("<span class=\"state warn\">ejected in part</span>"));
 }
 
+TEST(RenderPage, AnEndpointThatIsKeptAgainstItsChecksIsInDoubt) {
+  StatsModel model = SampleModel();
+  auto& endpoints = model.services[0].endpoints;
+  endpoints.resize(1);
+  endpoints[0].state = "ready";
+  endpoints[0].reason = "";
+  EXPECT_THAT(RenderPage(model), HasSubstr("<span class=\"state good\">1 of 1 ready</span>"));
+  endpoints[0].reason = "kept: too many fail their checks";
+  const std::string page = RenderPage(model);
+  EXPECT_THAT(page, HasSubstr("<span class=\"state warn\">1 of 1 ready, 1 in doubt</span>"));
+  EXPECT_THAT(page, HasSubstr("<span class=\"state warn\">ready</span></td><td class=\"reason\">kept: too many fail their checks"));
+}
+
 TEST(RenderPage, TheCatalogIsLoudOnlyWhenSomethingIsWrong) {
   StatsModel model = SampleModel();
   EXPECT_THAT(RenderPage(model), HasSubstr("Catalog <span class=\"state good\">answers</span>"));
