@@ -99,20 +99,21 @@ class Night(Site):
 
     def traffic(self):
         """Every client again and again, and connections that are held."""
-        for _, client, address, higher in self.ways():
-            self.repeat(lambda c=client, a=address, h=higher: self.web(c, a, h, seconds=3)[0])
-            self.repeat(lambda c=client, a=address, h=higher: self.who(c, a, h))
-        self.repeat(lambda: self.web(self.far, FRONT, path="/big.php?bytes=4000000", seconds=5)[0])
+        for label, client, address, higher in self.ways():
+            self.repeat(f"web by {label}", lambda c=client, a=address, h=higher: self.web(c, a, h, seconds=3)[0])
+            self.repeat(f"dns by {label}", lambda c=client, a=address, h=higher: self.who(c, a, h))
+        self.repeat("bulk", lambda: self.web(self.far, FRONT, path="/big.php?bytes=4000000", seconds=5)[0])
         return [self.cache(client, address, higher, key=f"held-{label}-{i}".replace(" ", "-")) for label, client, address, higher in self.ways()
                 for i in range(6)]
 
-    def repeat(self, what):
-        self.running.append(Repeat(what))
+    def repeat(self, label, what):
+        self.running.append(Repeat(label, what))
 
-    def settled(self, seconds=1.5):
+    def assert_answered_by(self, wanted, seconds=1.5):
         moment = time.monotonic()
         time.sleep(seconds)
-        return set().union(*[each.answered_since(moment) for each in self.running])
+        seen = {each.label: each.answered_since(moment) for each in self.running}
+        self.assertEqual(set().union(*seen.values()), wanted, seen)
 
     def failures(self):
         for each in self.running:
@@ -124,7 +125,7 @@ class Night(Site):
         held = self.traffic()
         on_it = [each for each in held if each.identity[1] == "e1"]
         self.assertTrue(on_it)
-        self.assertEqual(self.settled(), EVERYONE)
+        self.assert_answered_by(EVERYONE)
         answers = {}
 
         def drain(service, identity):
@@ -133,7 +134,7 @@ class Night(Site):
         for each in drains:
             each.start()
         self.site.wait_states({"e1": "draining"})
-        self.assertEqual(self.settled(), {"e2", "e3"})
+        self.assert_answered_by({"e2", "e3"})
         for each in held:
             each.step()
         self.assertNotIn(("cache", "cache-e1"), answers, "it waits for the connections that are held")
@@ -154,12 +155,12 @@ class Night(Site):
     def test_a_host_that_dies_takes_its_own_connections_and_no_others(self):
         held = self.traffic()
         self.assertTrue([each for each in held if each.identity[1] == "e2"])
-        self.assertEqual(self.settled(), EVERYONE)
+        self.assert_answered_by(EVERYONE)
         killed = time.monotonic()
         self.site.endpoints["e2"].power_off()
         self.site.wait_states({"e2": "down"})
         known = time.monotonic()
-        self.assertEqual(self.settled(4), {"e1", "e3"})
+        self.assert_answered_by({"e1", "e3"}, seconds=4)
         for each in held:
             if each.identity[1] != "e2":
                 each.step()

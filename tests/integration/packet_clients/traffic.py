@@ -1,6 +1,7 @@
 """The clients: curl, redis-cli, redis-benchmark and dig, run in the client's namespace as anybody runs them, and what they say."""
 import collections
 import hashlib
+import itertools
 import os
 import queue
 import re
@@ -53,9 +54,14 @@ def http_get(client, where, path="/index.php", given=None, seconds=10):
     return fields["x-served-by"], body
 
 
+# Two questions from one port within seconds are one flow, and go to one endpoint: each has a port of its own.
+SOURCE_PORTS = itertools.cycle(range(20000, 60000))
+
+
 def dns_ask(client, address, port, name, *options, seconds=2):
     """(the TXT strings, how it came: UDP or TCP, the whole answer); raises OSError."""
-    status, out, _ = client.run("dig", f"@{address}", "-p", str(port), "TXT", name, "+tries=1", f"+timeout={seconds}", *options)
+    source = f"{'::' if ':' in address else '0.0.0.0'}#{next(SOURCE_PORTS)}"
+    status, out, _ = client.run("dig", "-b", source, f"@{address}", "-p", str(port), "TXT", name, "+tries=1", f"+timeout={seconds}", *options)
     text = out.decode()
     if status != 0 or "status: NOERROR" not in text:
         raise OSError(f"dig: {status}: {text[-300:]}")
@@ -119,8 +125,8 @@ class HeldRedis:
 class Repeat:
     """Does something again and again in a thread; keeps when it failed, and how often each endpoint answered."""
 
-    def __init__(self, what, pause=0.02):
-        self.what, self.pause = what, pause
+    def __init__(self, label, what, pause=0.02):
+        self.label, self.what, self.pause = label, what, pause
         self.failures, self.answers, self.begins = [], collections.Counter(), []
         self.stopping = threading.Event()
         self.thread = threading.Thread(target=self._run)
