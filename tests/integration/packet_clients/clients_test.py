@@ -118,7 +118,7 @@ class Night(Site):
     def failures(self):
         for each in self.running:
             each.stop()
-        self.assertGreater(min(sum(each.answers.values()) for each in self.running), 20, "everyone has asked")
+        self.assertGreaterEqual(min(sum(each.answers.values()) for each in self.running), 3, "everyone has been answered")
         return sorted(failure for each in self.running for failure in each.failures)
 
     def test_a_drain_breaks_nothing(self):
