@@ -109,7 +109,7 @@ class Programs : public SocketPrograms {
 
   std::unique_ptr<ConnectDelivery> connect_;
   ConnectPlan plan_;
-  std::string pins_;  // decided once
+  std::string pins_;  // stays while connect_ is there
   api::OnStop on_stop_ = api::OnStop::kDetach;
   bool refused_ = false;  // loading was; decided once
   Trouble connect_trouble_{"connect delivery"};
@@ -125,7 +125,7 @@ class Programs : public SocketPrograms {
 
 void Programs::ApplyConnect() {
   on_stop_ = snapshot_->connect.on_stop;
-  if (pins_.empty()) pins_ = snapshot_->connect.pin_dir + "/" + pin_name_;
+  if (connect_ == nullptr) pins_ = snapshot_->connect.pin_dir + "/" + pin_name_;
   plan_ = PlanConnect(*snapshot_);
   if (!plan_.wanted()) {
     connect_.reset();

@@ -93,6 +93,7 @@ class Proxy(unittest.TestCase):
         self.reload(listeners=self.node.config["listeners"] + [near], steering="least_sessions", connect={"cgroups": [cgroup], "pin_dir": folder.name + "/pins"})
         states = lambda: {p["program"]: p["state"] for p in self.node.stats.json()["programs"]}
         rw.wait_until(lambda: states() == {"connect": "on", "steer": "on"}, 10, "both programs")
+        self.assertTrue(os.listdir(folder.name + "/pins"), "pinned where the reload says, though there was another place before")
         client = ["sh", "-c", f"echo 0 > {cgroup}/cgroup.procs && exec curl -sf http://127.77.0.1/"]
         self.assertEqual(subprocess.run(client, capture_output=True, timeout=20).returncode, 0)
         chosen = lambda: sum(e["connect_chosen"] for s in self.node.stats.json()["services"] for e in s["endpoints"])
