@@ -104,6 +104,8 @@ class Balanced:
         """Until these endpoints, in both families, have the state, by the statistics of the dataplane, and the kernel's tables follow."""
         def agree():
             stats = self.stats()
+            if "packet" not in stats:  # not up yet, or before its first snapshot
+                return False
             in_kernel = stats["packet"].get("snapshot_version") == stats["feed"]["version"]
             return in_kernel and all(self.states(service).get(name + family) == state for service in services for name, state in wanted.items() for family in ("", "v6"))
         try:
